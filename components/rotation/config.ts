@@ -1,0 +1,203 @@
+/**
+ * Stack config to typed model. Whatever is wrong is collected and thrown at once (G9). What one Worker, one server or
+ * one account may hold is read here; credentials in credential.ts, what takes several entries to see in rules.ts.
+ */
+import { ANY_ROLE, parseCredential, type PlacedCredential } from "./credential";
+import type { CloudflareAccount, PostgresServer, StackModel, Worker } from "./model";
+import { closest, ConfigError, listed, show, type Problem } from "./problem";
+import { Fields, NAME, segment, type TextRule } from "./read";
+import { neededSettings, postgresRules, workerRules } from "./rules";
+import { isLoopbackHost, parseCallUrl } from "./url";
+
+/** What index.ts reads from Pulumi: objects by `config.getObject`, of the secrets only whether they are set. */
+export interface RawConfig {
+  /** Every key set in the `rollover:` namespace, with or without that prefix. */
+  keys: string[];
+  postgres?: unknown;
+  cloudflare?: unknown;
+  workers?: unknown;
+  credentials?: unknown;
+  abandon?: unknown;
+  hasPostgresPassword: boolean;
+  hasCloudflareApiToken: boolean;
+}
+
+export const CLOUDFLARE_API = "https://api.cloudflare.com/client/v4";
+const SETTINGS = [
+  "postgres",
+  "postgresPassword",
+  "cloudflare",
+  "cloudflareApiToken",
+  "workers",
+  "credentials",
+  "abandon",
+];
+const HOUR = 3_600_000;
+
+const HOST: TextRule = {
+  pattern: /^[A-Za-z0-9._:-]{1,253}$/,
+  allowed: "a host name or an IP address, without scheme, port or brackets",
+};
+const ACCOUNT: TextRule = {
+  pattern: /^[0-9a-f]{32}$/,
+  allowed: "the account's 32 hexadecimal digits, as in the dashboard's address",
+};
+/** Cloudflare answers 10016 to any other (workers.api.error.invalid_script_name). */
+const SCRIPT: TextRule = {
+  pattern: /^[a-z0-9_][a-z0-9_-]{0,254}$/,
+  allowed: "lower-case letters, digits, - and _, first no -, at most 255",
+  fix: "write the script's name at Cloudflare",
+};
+
+/** The whole config as one model. Throws ConfigError with every problem found, and nothing else. */
+export function parseStack(raw: RawConfig): StackModel {
+  const problems: Problem[] = [];
+  unknownSettings(raw.keys, problems);
+  const postgres = isSet(raw.postgres) ? parsePostgres(raw.postgres, problems) : undefined;
+  const cloudflare = isSet(raw.cloudflare) ? parseCloudflare(raw.cloudflare, problems) : undefined;
+  const workers = entries("rollover:workers", raw.workers, problems).map((entry) => parseWorker(entry, problems));
+  const placed = entries("rollover:credentials", raw.credentials, problems).map(({ name, where, value }) =>
+    parseCredential(name, where, value, postgres, problems),
+  );
+  const refuse = (problem: Problem): void => void problems.push(problem);
+  postgresRules(placed, postgres, refuse);
+  workerRules(placed, workers, refuse);
+  const present = {
+    postgres: postgres !== undefined,
+    postgresPassword: raw.hasPostgresPassword,
+    cloudflare: cloudflare !== undefined,
+    cloudflareApiToken: raw.hasCloudflareApiToken,
+  };
+  neededSettings(placed, present, refuse);
+  const abandon = parseAbandon(raw.abandon, problems);
+  if (problems.length > 0) throw new ConfigError(problems);
+  const model: StackModel = { workers, credentials: credentialsOf(placed), abandon };
+  if (postgres !== undefined) model.postgres = postgres;
+  if (cloudflare !== undefined) model.cloudflare = cloudflare;
+  return model;
+}
+
+function credentialsOf(placed: PlacedCredential[]): StackModel["credentials"] {
+  return placed.flatMap((entry) => (entry.credential === undefined ? [] : [entry.credential]));
+}
+
+function isSet(value: unknown): boolean {
+  return value !== undefined && value !== null;
+}
+
+function unknownSettings(keys: string[], problems: Problem[]): void {
+  for (const key of keys.map((full) => full.replace(/^rollover:/, ""))) {
+    if (SETTINGS.includes(key)) continue;
+    const [head = ""] = key.split(/[.[]/);
+    const guess = closest(key, SETTINGS);
+    let fix = guess === undefined ? "remove it" : `write \`rollover:${guess}\` if that is meant, else remove it`;
+    if (SETTINGS.includes(head)) fix = `remove it, and set a part of ${head} by \`pulumi config set --path\``;
+    problems.push({ where: `rollover:${segment(key)}`, what: "is no setting", allowed: listed(SETTINGS), fix });
+  }
+}
+
+/** The named entries of a mapping; a badly named one is a problem and still read. */
+function entries(where: string, raw: unknown, problems: Problem[]): { name: string; where: string; value: unknown }[] {
+  if (!isSet(raw)) return [];
+  const fields = new Fields(where, raw, problems);
+  return fields.keys.map((name) => {
+    const path = fields.path(segment(name));
+    if (!NAME.pattern.test(name)) {
+      const { allowed } = NAME;
+      problems.push({
+        where: path,
+        what: "has a name that is not allowed",
+        value: show(name),
+        allowed,
+        fix: "rename it",
+      });
+    }
+    return { name, where: path, value: fields.get(name) };
+  });
+}
+
+function parsePostgres(raw: unknown, problems: Problem[]): PostgresServer {
+  const fields = new Fields("rollover:postgres", raw, problems);
+  const command = "`pulumi config set --secret postgresPassword`";
+  fields.onlyKnown(["host", "port", "database", "username", "sslmode", "superuser"], (key) =>
+    key === "password"
+      ? { what: "does not belong here in plain text", fix: `remove it, change that password and run ${command}` }
+      : undefined,
+  );
+  const server: PostgresServer = {
+    host: fields.text("host", HOST),
+    port: fields.integer("port", 1, 65_535, 5432),
+    database: fields.text("database", ANY_ROLE, "postgres"),
+    username: fields.text("username", ANY_ROLE),
+    sslmode: fields.oneOf("sslmode", ["verify-full", "disable"], "verify-full") ?? "verify-full",
+    superuser: fields.flag("superuser", false),
+  };
+  if (server.sslmode !== "verify-full" && server.host !== "" && !isLoopbackHost(server.host)) {
+    fields.refuse("sslmode", {
+      what: `does not verify the server ${server.host}, to which the admin's password goes`,
+      value: show(server.sslmode),
+      allowed: "verify-full; disable only on loopback",
+      fix: "remove it, and give Node the server's CA by NODE_EXTRA_CA_CERTS where it is a private one",
+    });
+  }
+  return server;
+}
+
+function parseCloudflare(raw: unknown, problems: Problem[]): CloudflareAccount {
+  const fields = new Fields("rollover:cloudflare", raw, problems);
+  fields.onlyKnown(["accountId", "apiUrl"], (key) =>
+    /token|key/i.test(key)
+      ? {
+          what: "does not belong here in plain text",
+          fix: "remove it, revoke that token and run `pulumi config set --secret cloudflareApiToken`",
+        }
+      : undefined,
+  );
+  return { accountId: fields.text("accountId", ACCOUNT), apiUrl: parseApiUrl(fields) };
+}
+
+/** Anything but the vendor's address or loopback would be sent the token. */
+function parseApiUrl(fields: Fields): string {
+  const raw = fields.get("apiUrl");
+  if (raw === undefined) return CLOUDFLARE_API;
+  const parsed = parseCallUrl(raw);
+  const base = "url" in parsed && parsed.url.search === "" ? parsed.url.href.replace(/\/+$/, "") : undefined;
+  if (base !== undefined && (base === CLOUDFLARE_API || ("loopback" in parsed && parsed.loopback))) return base;
+  const found =
+    "url" in parsed ? { problem: "is neither Cloudflare's nor on loopback", value: parsed.url.host } : parsed;
+  const problem: Omit<Problem, "where"> = {
+    what: base === undefined && "url" in parsed ? "carries a query" : found.problem,
+    allowed: `${CLOUDFLARE_API}, or an address on loopback such as http://127.0.0.1:8787/client/v4`,
+    fix: "remove it: it is only for the local cloud",
+  };
+  if (found.value !== undefined) problem.value = show(found.value);
+  fields.refuse("apiUrl", problem);
+  return CLOUDFLARE_API;
+}
+
+function parseWorker(entry: { name: string; where: string; value: unknown }, problems: Problem[]): Worker {
+  // `rounds-api:` with nothing under it is a worker with every default.
+  const fields = new Fields(entry.where, entry.value ?? {}, problems);
+  fields.onlyKnown(["script", "probe", "answers", "within", "settle"]);
+  const worker: Worker = {
+    name: entry.name,
+    script: fields.text("script", SCRIPT, NAME.pattern.test(entry.name) ? entry.name : ""),
+    answers: fields.integer("answers", 1, 1000, 20),
+    withinMs: fields.duration("within", 1000, HOUR, 300_000),
+    settleMs: fields.duration("settle", 0, HOUR, 60_000),
+  };
+  if (!fields.has("probe")) return worker;
+  const parsed = parseCallUrl(fields.get("probe"));
+  if ("url" in parsed) return { ...worker, probe: parsed.url.href };
+  const allowed = "an https URL such as https://rounds.example.com/.well-known/rollover; http only on loopback";
+  const problem: Omit<Problem, "where"> = { what: parsed.problem, allowed, fix: "correct it, or remove it" };
+  if (parsed.value !== undefined) problem.value = show(parsed.value);
+  fields.refuse("probe", problem);
+  return worker;
+}
+
+function parseAbandon(raw: unknown, problems: Problem[]): string[] {
+  const fields = new Fields("rollover:", isSet(raw) ? { abandon: raw } : {}, problems);
+  const rule = { pattern: /^.{1,200}$/, allowed: "the name of a credential or worker, as text" };
+  return fields.texts("abandon", "names", rule);
+}

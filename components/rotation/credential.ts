@@ -1,0 +1,267 @@
+/** Parses one entry of `rollover:credentials`. What takes two entries to see is in rules.ts. */
+import type { Credential, Delivery, GrantSpec, PostgresCredential, PostgresServer, Stamp } from "./model";
+import { listed, show, type Problem } from "./problem";
+import { Fields, type TextRule } from "./read";
+import { checkProblem } from "./sql";
+import { parseStamp, STAMP_ALLOWED } from "./stamp";
+import { PLACEHOLDERS, templateProblem } from "./url";
+
+export interface PlacedDelivery {
+  where: string;
+  delivery: Delivery;
+}
+
+/** A credential with where it and its deliveries stand; undefined where its kind is not known. */
+export interface PlacedCredential {
+  name: string;
+  where: string;
+  credential: Credential | undefined;
+  deliveries: PlacedDelivery[];
+}
+
+const KINDS = ["random", "postgres"] as const;
+type Kind = (typeof KINDS)[number];
+const COMMON = ["kind", "generations", "generation", "deliver", "output"];
+const OWN: Record<Kind, string[]> = {
+  random: ["length"],
+  postgres: [
+    ...["database", "owner", "existing", "adopted", "login", "inPlace", "checks", "grants", "url", "quiet"],
+    "dropOnDestroy",
+  ],
+};
+
+const RESERVED = ["ROLLOVER_GENERATIONS", "ROLLOVER_PROBE_TOKEN"];
+const SECRET_NAME: TextRule = {
+  pattern: /^[A-Za-z_][A-Za-z0-9_]*$/,
+  allowed: "letters, digits and _, first no digit, such as DATABASE_URL",
+};
+const ANY: TextRule = { pattern: /[^]/, allowed: "a text" };
+const DATABASE: TextRule = {
+  pattern: /^[A-Za-z_][A-Za-z0-9_$.-]{0,62}$/,
+  allowed: "letters, digits, _ $ . and -, first a letter or _, at most 63",
+};
+const ROLE: TextRule = {
+  pattern: /^(?!pg_|public$|none$)[A-Za-z_][A-Za-z0-9_$.-]{0,62}$/,
+  allowed: `${DATABASE.allowed}; not public, none or pg_..., which Postgres reserves`,
+};
+/** Its length is judged together with the stamp. */
+const LOGIN_PREFIX: TextRule = {
+  pattern: /^(?!pg_)[A-Za-z_][A-Za-z0-9_$.-]*$/,
+  allowed: "letters, digits, _ $ . and -, first a letter or _; not pg_..., which Postgres reserves",
+};
+/** A login that somebody else named. */
+export const ANY_ROLE: TextRule = {
+  pattern: /^[^\p{Cc}]{1,63}$/u,
+  allowed: "the name of a Postgres role, at most 63 characters",
+};
+const IDENTIFIER: TextRule = { pattern: ANY_ROLE.pattern, allowed: "the name as Postgres lists it, at most 63" };
+
+const PRIVILEGES: Record<GrantSpec["objectType"], string[]> = {
+  database: ["CONNECT", "CREATE", "TEMPORARY"],
+  schema: ["CREATE", "USAGE"],
+  table: ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER", "MAINTAIN"],
+  sequence: ["SELECT", "UPDATE", "USAGE"],
+};
+const OBJECT_TYPES = ["database", "schema", "table", "sequence"] as const;
+const DAY = 86_400_000;
+
+export function parseCredential(
+  name: string,
+  where: string,
+  raw: unknown,
+  server: PostgresServer | undefined,
+  problems: Problem[],
+): PlacedCredential {
+  const fields = new Fields(where, raw, problems);
+  const kind = fields.oneOf("kind", KINDS);
+  const generations = parseGenerations(fields);
+  const deliveries = parseDeliveries(fields, kind);
+  const base = {
+    name,
+    generations,
+    deliver: deliveries.map((placed) => placed.delivery),
+    output: fields.flag("output", false),
+  };
+  const own = kind === undefined ? Object.values(OWN).flat() : OWN[kind];
+  fields.onlyKnown([...COMMON, ...own], (key) => otherKind(key, kind));
+  if (kind === undefined) return { name, where, credential: undefined, deliveries };
+  if (kind === "postgres") return { name, where, credential: parsePostgres(fields, base, server), deliveries };
+  const why = ": a Worker's secret has at most 5 KB";
+  const length = fields.integer("length", 16, 5120, 48, why);
+  return { name, where, credential: { ...base, kind, length }, deliveries };
+}
+
+function otherKind(key: string, kind: Kind | undefined): Omit<Problem, "where"> | undefined {
+  const owner = KINDS.find((candidate) => OWN[candidate].includes(key));
+  if (kind === undefined || owner === undefined) return undefined;
+  return {
+    what: `is a setting of kind ${owner}, and this is kind ${kind}`,
+    allowed: listed([...COMMON, ...OWN[kind]]),
+    fix: "remove it",
+  };
+}
+
+/** Normalised stamps without the bad and the repeated ones, which are problems. */
+function parseGenerations(fields: Fields): Stamp[] {
+  const both = fields.has("generation") && fields.has("generations");
+  const example = '`generations: ["2026-11-20"]`';
+  if (both) {
+    const fix = "keep `generations`; `generation` is short for a list of one";
+    fields.refuse("generation", { what: "stands beside `generations`", allowed: "one of the two", fix });
+  } else if (!fields.has("generation") && !fields.has("generations")) {
+    fields.refuse("generations", {
+      what: "is missing",
+      allowed: "a list of stamps, current first",
+      fix: `add ${example}`,
+    });
+  }
+  const raw = fields.get("generations");
+  if (Array.isArray(raw) && raw.length === 0) {
+    const fix = `name the current one, such as ${example}; to withdraw the credential remove its whole entry`;
+    fields.refuse("generations", { what: "is an empty list", allowed: "a list of stamps, current first", fix });
+  }
+  const single = both || !fields.has("generation") ? [] : [{ value: fields.get("generation"), key: "generation" }];
+  const stamps: Stamp[] = [];
+  for (const item of [...single, ...fields.list("generations", "stamps, current first")]) {
+    const stamp = parseStamp(item.value);
+    if (stamp === undefined) {
+      const fix = "write the day of the rotation, in quotes";
+      fields.refuse(item.key, { what: "is no stamp", value: show(item.value), allowed: STAMP_ALLOWED, fix });
+    } else if (stamps.includes(stamp)) {
+      const fix = `remove it, or write the next counter, such as "${stamp.slice(0, 10)}.2"`;
+      fields.refuse(item.key, {
+        what: "stands in the list already",
+        value: show(stamp),
+        allowed: "each stamp once",
+        fix,
+      });
+    } else stamps.push(stamp);
+  }
+  return stamps;
+}
+
+function parseDeliveries(fields: Fields, kind: Kind | undefined): PlacedDelivery[] {
+  return fields.list("deliver", "mappings with worker and as").map((item) => {
+    const entry = new Fields(fields.path(item.key), item.value, fields.problems);
+    entry.onlyKnown(["worker", "as", "previousAs"]);
+    const delivery: Delivery = { worker: entry.text("worker", ANY), as: secretName(entry, "as") };
+    if (entry.has("previousAs")) {
+      delivery.previousAs = secretName(entry, "previousAs");
+      if (kind === "postgres") {
+        const what = "is not for kind postgres, whose value names its own login";
+        entry.refuse("previousAs", { what, allowed: "worker and as", fix: "remove it" });
+      } else if (delivery.previousAs !== "" && delivery.previousAs === delivery.as) {
+        const fix = `write another name, such as ${delivery.as}_PREVIOUS`;
+        entry.refuse("previousAs", {
+          what: "is the same as `as`",
+          value: show(delivery.as),
+          allowed: "two names",
+          fix,
+        });
+      }
+    }
+    return { where: entry.where, delivery };
+  });
+}
+
+function secretName(entry: Fields, key: string): string {
+  const name = entry.text(key, SECRET_NAME);
+  if (!RESERVED.includes(name)) return name;
+  const allowed = `any other name than ${listed(RESERVED)}`;
+  entry.refuse(key, { what: "is a name that Rollover itself delivers", value: show(name), allowed, fix: "rename it" });
+  return "";
+}
+
+function parsePostgres(
+  fields: Fields,
+  base: Pick<PostgresCredential, "name" | "generations" | "deliver" | "output">,
+  server: PostgresServer | undefined,
+): PostgresCredential {
+  const plain = base.name.replaceAll("-", "_");
+  const database = fields.text("database", DATABASE, plain);
+  const inPlace = fields.flag("inPlace", false);
+  const existing = fields.flag("existing", false);
+  const sslmode = server?.sslmode ?? "verify-full";
+  const credential: PostgresCredential = {
+    ...base,
+    kind: "postgres",
+    database,
+    owner: fields.text("owner", ROLE, database === "" ? "" : `${database}_owner`),
+    existing,
+    login: fields.text("login", inPlace ? ROLE : LOGIN_PREFIX, plain),
+    inPlace,
+    checks: parseChecks(fields),
+    grants: parseGrants(fields),
+    url: parseTemplate(fields, `postgresql://{user}:{password}@{host}:{port}/{database}?sslmode=${sslmode}`),
+    quietMs: fields.duration("quiet", 0, DAY, 60_000),
+    dropOnDestroy: fields.flag("dropOnDestroy", false),
+  };
+  if (fields.has("adopted")) credential.adopted = fields.text("adopted", ANY_ROLE);
+  if (fields.has("adopted") && !existing) {
+    const what = "needs `existing: true`: a login in use has an owner and a database";
+    fields.refuse("adopted", {
+      what,
+      allowed: "only beside `existing: true`",
+      fix: "add `existing: true`, or remove it",
+    });
+  }
+  if (credential.dropOnDestroy && existing) {
+    const what = "stands beside `existing: true`, whose owner and database Rollover does not manage";
+    fields.refuse("dropOnDestroy", { what, allowed: "one of the two", fix: "remove one of them" });
+  }
+  if (inPlace && base.generations.length > 1) {
+    const fix = "keep the first stamp, or remove `inPlace` to have an overlap";
+    const what = "has several stamps beside `inPlace: true`, and one role has one password";
+    fields.refuse("generations", { what, value: show(base.generations), allowed: "one stamp", fix });
+  }
+  return credential;
+}
+
+function parseChecks(fields: Fields): string[] {
+  return fields.list("checks", "SQL statements").flatMap((item) => {
+    const problem = typeof item.value === "string" ? checkProblem(item.value) : "is no text";
+    if (problem === undefined) return [String(item.value)];
+    const allowed = "one SQL statement that leaves transaction and role alone, such as SELECT count(*) FROM rounds";
+    fields.refuse(item.key, { what: problem, allowed, fix: "write one such statement an item" });
+    return [];
+  });
+}
+
+function parseGrants(fields: Fields): GrantSpec[] {
+  return fields.list("grants", "mappings with objectType and privileges").flatMap((item) => {
+    const entry = new Fields(fields.path(item.key), item.value, fields.problems);
+    entry.onlyKnown(["objectType", "schema", "objects", "privileges"]);
+    const objectType = entry.oneOf("objectType", OBJECT_TYPES);
+    if (objectType === undefined) return [];
+    const allowed = listed(PRIVILEGES[objectType]);
+    const pattern = new RegExp(`^(${PRIVILEGES[objectType].join("|")})$`);
+    const grant: GrantSpec = {
+      objectType,
+      privileges: entry.texts("privileges", "privileges", { pattern, allowed, fix: "write one of these, in capitals" }),
+    };
+    const given = entry.get("privileges");
+    if (given === undefined || (Array.isArray(given) && given.length === 0)) {
+      entry.refuse("privileges", { what: "names no privilege", allowed, fix: "name at least one" });
+    }
+    if (objectType !== "database") grant.schema = entry.text("schema", IDENTIFIER);
+    else misplaced(entry, "schema", "is not for a database");
+    if (objectType === "table" || objectType === "sequence")
+      grant.objects = entry.texts("objects", "names", IDENTIFIER);
+    else misplaced(entry, "objects", `is not for a ${objectType}`);
+    return [grant];
+  });
+}
+
+function misplaced(entry: Fields, key: string, what: string): void {
+  if (entry.has(key)) entry.refuse(key, { what, fix: "remove it" });
+}
+
+/** The template is not shown: somebody may have written a password into it. */
+function parseTemplate(fields: Fields, standard: string): string {
+  const template = fields.text("url", { ...ANY, fix: "write a template" }, standard);
+  const problem = template === "" ? undefined : templateProblem(template);
+  if (problem === undefined) return template;
+  const allowed = `a text with {user} and {password}; also ${listed(PLACEHOLDERS.slice(2).map((name) => `{${name}}`))}`;
+  fields.refuse("url", { what: problem, allowed, fix: `write it like ${standard}` });
+  return "";
+}

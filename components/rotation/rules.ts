@@ -1,0 +1,240 @@
+/** What takes more than one entry of the config to see: names that clash, limits of a Worker, settings that are needed. */
+import type { PlacedCredential, PlacedDelivery } from "./credential";
+import { credentialLogin, POSTGRES_NAME_BYTES } from "./login";
+import type { PostgresCredential, PostgresServer, Worker } from "./model";
+import { closest, listed, show, type Problem } from "./problem";
+import { filledBytes, isLoopbackHost, VALUE_BYTES } from "./url";
+
+/** Operations in one call of Cloudflare's `secrets-bulk`; ROLLOVER_GENERATIONS and ROLLOVER_PROBE_TOKEN are two. */
+export const WORKER_SECRETS = 100;
+/** Characters of a tag: 8 random bytes in hex (RandomId in the components). */
+export const TAG_CHARACTERS = 16;
+
+type Refuse = (problem: Problem) => void;
+
+/** A Postgres credential and where it stands. */
+interface PlacedPostgres {
+  where: string;
+  credential: PostgresCredential;
+}
+
+export function postgresRules(placed: PlacedCredential[], server: PostgresServer | undefined, refuse: Refuse): void {
+  const all = placed.flatMap(({ where, credential }): PlacedPostgres[] =>
+    credential?.kind === "postgres" ? [{ where, credential }] : [],
+  );
+  for (const entry of all) {
+    loginLength(entry, refuse);
+    valueLength(entry, server, refuse);
+  }
+  roleClashes(all, server, refuse);
+  managedTwice(all, refuse);
+}
+
+function loginLength({ where, credential }: PlacedPostgres, refuse: Refuse): void {
+  const bytes = Buffer.byteLength(credential.owner);
+  if (bytes > POSTGRES_NAME_BYTES) {
+    const allowed = `at most ${POSTGRES_NAME_BYTES} bytes`;
+    refuse({ where: `${where}.owner`, what: `has ${bytes} bytes by default`, allowed, fix: "set `owner`" });
+  }
+  const names =
+    credential.login === "" ? [] : credential.generations.map((stamp) => credentialLogin(credential, stamp));
+  const long = names.find((name) => Buffer.byteLength(name) > POSTGRES_NAME_BYTES);
+  if (long === undefined) return;
+  const room = POSTGRES_NAME_BYTES - (long.length - credential.login.length);
+  refuse({
+    where: `${where}.login`,
+    what: `gives a login name of ${Buffer.byteLength(long)} bytes, which Postgres would cut, and its stamp with it`,
+    value: show(credential.login),
+    allowed: `at most ${room} characters, so that the name has ${POSTGRES_NAME_BYTES} bytes`,
+    fix: "set a shorter `login`",
+  });
+}
+
+function valueLength({ where, credential }: PlacedPostgres, server: PostgresServer | undefined, refuse: Refuse): void {
+  if (credential.url === "") return;
+  const { host, port } = server ?? { host: "", port: 5432 };
+  const user = "x".repeat(POSTGRES_NAME_BYTES);
+  const bytes = filledBytes(credential.url, { user, host, port, database: credential.database });
+  if (bytes > VALUE_BYTES) {
+    const allowed = `a value of at most ${VALUE_BYTES} bytes (5 KB), which is what a Worker's secret may have`;
+    refuse({ where: `${where}.url`, what: `gives a value of ${bytes} bytes`, allowed, fix: "shorten it" });
+  }
+  const plain = /[?&\s]sslmode=(disable|allow|prefer)\b/.exec(credential.url)?.[1];
+  if (plain !== undefined && server !== undefined && !isLoopbackHost(server.host)) {
+    const what = `allows a connection without TLS: sslmode=${plain}`;
+    refuse({ where: `${where}.url`, what, allowed: "sslmode=verify-full or require", fix: "write one of these" });
+  }
+}
+
+interface Claim {
+  /** The role's name. */
+  name: string;
+  by: string;
+  where: string;
+}
+
+/** Logins and adopted logins must be nobody else's: what withdraws one must not hit another. */
+function roleClashes(all: PlacedPostgres[], server: PostgresServer | undefined, refuse: Refuse): void {
+  const taken = new Map<string, string>();
+  if (server !== undefined && server.username !== "") taken.set(server.username, "the admin of rollover:postgres");
+  for (const { credential } of all) taken.set(credential.owner, `the owner role of ${credential.name}`);
+  const prefixes = new Map<string, string>();
+  for (const { where, credential } of all) {
+    if (credential.login === "") continue;
+    const first = credential.inPlace ? undefined : prefixes.get(credential.login);
+    if (first !== undefined) {
+      const fix = "set another `login` for one of them";
+      const what = `gives the same login names as ${first}`;
+      refuse({ where: `${where}.login`, what, value: show(credential.login), allowed: "a prefix of its own", fix });
+      continue;
+    }
+    if (!credential.inPlace) prefixes.set(credential.login, credential.name);
+    for (const claim of claims(where, credential)) {
+      const other = taken.get(claim.name);
+      taken.set(claim.name, claim.by);
+      if (other === undefined) continue;
+      const fix = "set another name for one of them";
+      const what = `is also ${other}`;
+      refuse({ where: claim.where, what, value: show(claim.name), allowed: "a role of its own", fix });
+    }
+  }
+}
+
+function claims(where: string, credential: PostgresCredential): Claim[] {
+  const logins = credential.generations.map((stamp) => ({
+    name: credentialLogin(credential, stamp),
+    by: `a login of ${credential.name}`,
+    where: `${where}.login`,
+  }));
+  const { adopted } = credential;
+  if (adopted === undefined || adopted === "") return logins;
+  return [...logins, { name: adopted, by: `the adopted login of ${credential.name}`, where: `${where}.adopted` }];
+}
+
+/** One owner or database can be created, and dropped, by one credential only. */
+function managedTwice(all: PlacedPostgres[], refuse: Refuse): void {
+  for (const key of ["owner", "database"] as const) {
+    const managers = new Map<string, string>();
+    for (const { where, credential } of all.filter((entry) => !entry.credential.existing)) {
+      const name = credential[key];
+      const first = managers.get(name);
+      managers.set(name, first ?? credential.name);
+      if (first === undefined || name === "") continue;
+      const fix = `set another \`${key}\`, or \`existing: true\` where it is there already`;
+      const allowed = "one credential that manages it";
+      refuse({ where: `${where}.${key}`, what: `is managed by ${first} already`, value: show(name), allowed, fix });
+    }
+  }
+}
+
+export function workerRules(placed: PlacedCredential[], workers: Worker[], refuse: Refuse): void {
+  const deliveries = placed.flatMap((entry) => entry.deliveries);
+  for (const { where, delivery } of deliveries) {
+    if (delivery.worker === "" || workers.some((worker) => worker.name === delivery.worker)) continue;
+    const names = workers.map((worker) => worker.name);
+    const guess = closest(delivery.worker, names);
+    const fix = guess === undefined ? "add it under `rollover:workers`" : `write \`${guess}\` if that is meant`;
+    const allowed = names.length === 0 ? "no name: `rollover:workers` has none" : listed(names, "or");
+    refuse({ where: `${where}.worker`, what: "is no known worker", value: show(delivery.worker), allowed, fix });
+  }
+  for (const worker of workers) {
+    const own = deliveries.filter(({ delivery }) => delivery.worker === worker.name);
+    namesOnce(own, worker, refuse);
+    reportLength(placed, worker, refuse);
+  }
+  const scripts = new Map<string, string>();
+  for (const { name, script } of workers) {
+    const first = scripts.get(script);
+    scripts.set(script, first ?? name);
+    if (first === undefined || script === "") continue;
+    const what = `is the script of worker ${first} already`;
+    const fix = "deliver both to one worker, or correct the name";
+    const where = `rollover:workers.${name}.script`;
+    refuse({ where, what, value: show(script), allowed: "one worker a script", fix });
+  }
+}
+
+function namesOnce(deliveries: PlacedDelivery[], worker: Worker, refuse: Refuse): void {
+  const taken = new Map<string, string>();
+  for (const { where, delivery } of deliveries) {
+    for (const key of ["as", "previousAs"] as const) {
+      const name = delivery[key];
+      if (name === undefined || name === "" || (key === "previousAs" && name === delivery.as)) continue;
+      const first = taken.get(name);
+      taken.set(name, first ?? `${where}.${key}`);
+      if (first === undefined) continue;
+      const what = `is delivered to worker ${worker.name} already by ${first}`;
+      refuse({
+        where: `${where}.${key}`,
+        what,
+        value: show(name),
+        allowed: "each name once a worker",
+        fix: "rename one",
+      });
+    }
+  }
+  if (taken.size + 2 <= WORKER_SECRETS) return;
+  refuse({
+    where: `rollover:workers.${worker.name}`,
+    what: `would hold ${taken.size + 2} secrets, two of them Rollover's own`,
+    allowed: `at most ${WORKER_SECRETS}, which one call to Cloudflare can change`,
+    fix: "deliver some to another worker",
+  });
+}
+
+/** ROLLOVER_GENERATIONS is a secret like the others, with the same limit. */
+function reportLength(placed: PlacedCredential[], worker: Worker, refuse: Refuse): void {
+  const held = placed.flatMap(({ credential }) =>
+    credential?.deliver.some((delivery) => delivery.worker === worker.name) ? [credential] : [],
+  );
+  const tag = "x".repeat(TAG_CHARACTERS);
+  const report = Object.fromEntries(
+    held.map(({ name, generations }) => [name, generations.map((stamp) => ({ stamp, tag }))]),
+  );
+  const bytes = Buffer.byteLength(JSON.stringify(report));
+  if (bytes <= VALUE_BYTES) return;
+  refuse({
+    where: `rollover:workers.${worker.name}`,
+    what: `would get a ROLLOVER_GENERATIONS of ${bytes} bytes from ${held.length} credentials`,
+    allowed: `at most ${VALUE_BYTES} bytes (5 KB), which is what a Worker's secret may have`,
+    fix: "retire old generations, or deliver some credentials to another worker",
+  });
+}
+
+/** What a vendor's settings miss for the credentials and deliveries that are declared. */
+export interface Present {
+  postgres: boolean;
+  postgresPassword: boolean;
+  cloudflare: boolean;
+  cloudflareApiToken: boolean;
+}
+
+export function neededSettings(placed: PlacedCredential[], present: Present, refuse: Refuse): void {
+  const postgres = placed.filter((entry) => entry.credential?.kind === "postgres").map((entry) => entry.name);
+  const delivered = placed.filter((entry) => entry.deliveries.length > 0).map((entry) => entry.name);
+  const need = (users: string[], setting: string, have: boolean, allowed: string, fix: string): void => {
+    if (have || users.length === 0) return;
+    const more = users.length > 3 ? [...users.slice(0, 3), `${users.length - 3} more`] : users;
+    refuse({
+      where: `rollover:${setting}`,
+      what: `is not set, and ${listed(more)} ${users.length === 1 ? "needs" : "need"} it`,
+      allowed,
+      fix,
+    });
+  };
+  const server = "a mapping with host and username";
+  need(postgres, "postgres", present.postgres, server, "add it, with the server that the logins are made on");
+  const password = "pulumi config set --secret postgresPassword";
+  need(
+    postgres,
+    "postgresPassword",
+    present.postgresPassword,
+    "the admin's password, as a secret",
+    `run \`${password}\``,
+  );
+  const account = "a mapping with accountId";
+  need(delivered, "cloudflare", present.cloudflare, account, "add it, with the account that the Workers are in");
+  const token = "pulumi config set --secret cloudflareApiToken";
+  const scope = "an API token that may edit Workers scripts, as a secret";
+  need(delivered, "cloudflareApiToken", present.cloudflareApiToken, scope, `run \`${token}\``);
+}
