@@ -91,7 +91,8 @@ export interface PostgresServer {
   /** The database that the admin logs in to. */
   database: string;
   username: string;
-  sslmode: "verify-full" | "require" | "disable";
+  /** `disable` only on loopback: TLS is verified everywhere else, with no fall-back. */
+  sslmode: "verify-full" | "disable";
   superuser: boolean;
 }
 

@@ -1,0 +1,105 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type { AskConsumer, ConsumerRecord } from "../credential";
+import { type CloudflareApi, CloudflareError } from "./api";
+
+/** What a consumer holds, by credential, current first: the value of `ROLLOVER_GENERATIONS` and the probe's answer. */
+export type Generations = Record<string, { stamp: string; tag: string }[]>;
+
+/** The two secrets that go with every delivery. */
+export const generationsName = "ROLLOVER_GENERATIONS";
+export const probeTokenName = "ROLLOVER_PROBE_TOKEN";
+
+/** An answer of the probe: what it reports, 404 where it knows no such token, or why it could not be read. */
+export type Report = { generations: Generations } | { unknownToken: true } | { why: string };
+
+/** Asks a probe once. The answer's body is never repeated in a message: nobody knows what stands in a stranger's. */
+export async function askProbe(probe: { url: string; token: string }): Promise<Report> {
+  try {
+    const response = await fetch(probe.url, {
+      headers: { authorization: `Bearer ${probe.token}`, "cache-control": "no-store" },
+      redirect: "error",
+      signal: AbortSignal.timeout(10_000),
+    });
+    if (response.status === 404) return { unknownToken: true };
+    if (!response.ok) return { why: `status ${response.status}` };
+    const body = (await response.json()) as { generations?: unknown } | null;
+    return isGenerations(body?.generations) ? { generations: body.generations } : { why: "an answer of another shape" };
+  } catch (error) {
+    return { why: error instanceof Error ? error.name : "no answer" };
+  }
+}
+
+/** Whether a probe's answer has the documented shape, whoever wrote it. */
+function isGenerations(value: unknown): value is Generations {
+  const isEntry = (entry: unknown) => {
+    const { stamp, tag } = (entry ?? {}) as Record<string, unknown>;
+    return typeof stamp === "string" && typeof tag === "string";
+  };
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    Object.values(value).every((list) => Array.isArray(list) && list.every(isEntry))
+  );
+}
+
+/**
+ * Asks until `answers` reports in a row satisfy `expected`, or `withinMs` is over.
+ *
+ * @returns undefined when attested, else the last report that did not fit and how far the row had come.
+ */
+export async function attest(
+  probe: { url: string; token: string },
+  expected: (report: Report) => boolean,
+  { answers, withinMs }: { answers: number; withinMs: number },
+): Promise<{ last: Report; row: number } | undefined> {
+  const until = performance.now() + withinMs;
+  let last: Report = { why: "not asked" };
+  let row = 0;
+  while (row < answers) {
+    const report = await askProbe(probe);
+    if (expected(report)) {
+      row += 1;
+      continue;
+    }
+    last = report;
+    if (performance.now() > until) return { last, row };
+    row = 0;
+    await pause(Math.min(1000, withinMs / 20));
+  }
+  return undefined;
+}
+
+/** What a report says of one credential, in stamps. */
+export function describe(report: Report, credential: string): string {
+  if ("why" in report) return `no readable answer (${report.why})`;
+  if ("unknownToken" in report) return "404 (nothing delivered by Rollover, or no probe in its code)";
+  return report.generations[credential]?.map(({ stamp }) => stamp).join(", ") ?? "nothing";
+}
+
+/**
+ * Asks a consumer whether it holds a generation as current. A probe that knows no such token is believed only when Cloudflare
+ * itself says that the script carries nothing of ours: then it was withdrawn, not broken.
+ */
+export function consumerAsker(api: CloudflareApi, answers = 5): AskConsumer {
+  return async (consumer: ConsumerRecord, credential: string, tag: string) => {
+    for (let n = 0; n < answers; n++) {
+      const report = await askProbe(consumer);
+      if ("generations" in report) {
+        if (report.generations[credential]?.[0]?.tag === tag) return { state: "holds" };
+      } else {
+        return (await carriesNothing(api, consumer.script))
+          ? { state: "free" }
+          : { state: "silent", why: describe(report, credential) };
+      }
+    }
+    return { state: "free" };
+  };
+}
+
+async function carriesNothing(api: CloudflareApi, script: string): Promise<boolean> {
+  try {
+    return !(await api.listSecrets(script)).includes(generationsName);
+  } catch (error) {
+    return error instanceof CloudflareError && error.fault === "not-found";
+  }
+}

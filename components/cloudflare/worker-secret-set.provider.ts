@@ -1,0 +1,245 @@
+import { setTimeout as pause } from "node:timers/promises";
+import type * as pulumi from "@pulumi/pulumi";
+import { isUnknown, sameInputs } from "../thin.provider";
+import { type CloudflareApi, CloudflareError, type SecretChanges, type Versions } from "./api";
+import { attest, askProbe, describe, type Generations, generationsName, probeTokenName, type Report } from "./attest";
+
+export interface Inputs {
+  worker: string;
+  script: string;
+  /** Name to text; secret. */
+  secrets: Record<string, string>;
+  /** JSON of `Generations`: what the probe will report. Public. */
+  generations: string;
+  /** The probe's URL; empty where nothing is attested. */
+  probe: string;
+  /** The probe's bearer token; secret. */
+  token: string;
+  answers: number;
+  withinMs: number;
+  settleMs: number;
+  /** Changes whenever something else is to be delivered; in state before the delivery begins (see worker-secrets.ts). */
+  delivery: string;
+}
+
+export interface Outputs extends Inputs {
+  /** What a refresh found other than delivered; empty when all is as it should be. */
+  drift: string[];
+}
+
+const limits = { operations: 100, bytes: 5 * 1024 };
+
+/** CRUD of a Worker's secrets; see components/cloudflare/worker-secrets.ts. */
+export function workerSecretSet(
+  api: CloudflareApi,
+  abandon: readonly string[],
+  warn: (line: string) => void,
+): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
+  return {
+    /** Looks before anything is minted: a wrong token, an unknown script or an undeployed version stops the preview. */
+    async check(olds, news) {
+      const failures = isUnknown(news.secrets) ? [] : checkSizes(news);
+      if (!isUnknown(news.script) && !sameInputs(olds, news)) {
+        const refusal = await requireDeployed(api, news).catch((error: unknown) => {
+          if (error instanceof CloudflareError) return error.message;
+          throw error;
+        });
+        if (typeof refusal === "string") failures.push({ property: "script", reason: refusal });
+      }
+      return { inputs: news, failures };
+    },
+
+    diff(_id, olds, news) {
+      const replaces = olds.script === news.script ? [] : ["script"];
+      return Promise.resolve({
+        changes: replaces.length > 0 || olds.drift.length > 0 || !sameInputs(olds, news),
+        replaces,
+      });
+    },
+
+    async create(news) {
+      await deliver(api, news);
+      return { id: news.script, outs: { ...news, drift: [] } };
+    },
+
+    async update(_id, olds, news) {
+      const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "worker"];
+      const delivered = Object.fromEntries(
+        Object.entries(news).filter(([key]) => !knobs.includes(key as keyof Inputs)),
+      );
+      if (olds.drift.length > 0 || !sameInputs(olds, delivered)) await deliver(api, news, olds);
+      return { outs: { ...news, drift: [] } };
+    },
+
+    async read(id, props) {
+      if (!props) return {};
+      const names = await api.listSecrets(props.script).catch((error: unknown) => {
+        if (error instanceof CloudflareError && error.fault === "not-found") return undefined;
+        throw error;
+      });
+      if (!names) return {};
+      const missing = [...Object.keys(props.secrets), generationsName, probeTokenName].filter(
+        (name) => !names.includes(name),
+      );
+      const drift = missing.map((name) => `${name} is missing`);
+      if (props.probe !== "" && drift.length === 0) {
+        const report = await askProbe({ url: props.probe, token: props.token });
+        if (!reports(props)(report)) drift.push("the probe reports other generations");
+      }
+      return { id, props: { ...props, drift } };
+    },
+
+    async delete(_id, props) {
+      if (abandon.includes(props.worker)) {
+        warn(`abandoned: the Worker ${props.worker} keeps its secrets; config lists it under abandon`);
+        return;
+      }
+      await withdraw(api, props);
+    },
+  };
+}
+
+function checkSizes(news: Inputs): pulumi.dynamic.CheckFailure[] {
+  const names = Object.keys(news.secrets).length + 2;
+  const tooMany = names > limits.operations;
+  const tooLong = Object.entries({ ...news.secrets, [generationsName]: news.generations }).filter(
+    ([, text]) => Buffer.byteLength(text) > limits.bytes,
+  );
+  return [
+    ...(tooMany
+      ? [
+          {
+            property: "secrets",
+            reason: `${names} secrets for the Worker ${news.worker}; ${limits.operations} can be changed in one call`,
+          },
+        ]
+      : []),
+    ...tooLong.map(([name, text]) => ({
+      property: "secrets",
+      reason: `${name} for the Worker ${news.worker} has ${Buffer.byteLength(text)} bytes; a secret takes ${limits.bytes}`,
+    })),
+  ];
+}
+
+/** An edit of secrets starts from the newest version: if that one is not deployed, the edit would deploy code that nobody released. */
+async function requireDeployed(api: CloudflareApi, { worker, script }: Inputs): Promise<Versions> {
+  const versions = await api.versions(script);
+  if (versions.newest !== versions.deployed) {
+    throw new CloudflareError(
+      "undeployed",
+      `the newest version of the Worker ${worker} (script ${script}) is ${versions.newest}, but ${versions.deployed ?? "no single version"} is deployed. ` +
+        "A change of secrets would deploy the newest one: deploy it yourself, or upload the deployed code again, then run the update again.",
+    );
+  }
+  return versions;
+}
+
+/** One call for the whole set, then attestation; where something of before is no longer live, then the wait for every edge location. */
+async function deliver(api: CloudflareApi, news: Inputs, olds?: Inputs): Promise<void> {
+  const before = await requireDeployed(api, news);
+  const dropped = Object.keys(olds?.secrets ?? {}).filter((name) => !(name in news.secrets));
+  const changes: SecretChanges = {
+    ...news.secrets,
+    [generationsName]: news.generations,
+    [probeTokenName]: news.token,
+    ...Object.fromEntries(dropped.map((name) => [name, null])),
+  };
+  await api.changeSecrets(news.script, changes, () => tookEffect(api, news, before));
+  await attestDelivery(api, news);
+  if (olds && losesGeneration(olds, news)) await pause(news.settleMs);
+}
+
+/**
+ * After an open answer: whether the change took effect. Another version must be live, and the probe must report this delivery;
+ * without a probe it is not known, and the same change is made again, which does no harm.
+ */
+async function tookEffect(api: CloudflareApi, news: Inputs, before: Versions): Promise<boolean> {
+  if (news.probe === "" || (await api.versions(news.script)).deployed === before.deployed) return false;
+  return (
+    (await attest({ url: news.probe, token: news.token }, reports(news), { answers: 1, withinMs: news.withinMs })) ===
+    undefined
+  );
+}
+
+async function attestDelivery(api: CloudflareApi, news: Inputs): Promise<void> {
+  if (news.probe === "") {
+    await listed(api, news);
+    return;
+  }
+  const short = await attest({ url: news.probe, token: news.token }, reports(news), news);
+  if (!short) return;
+  const expected = JSON.parse(news.generations) as Generations;
+  const wrong = Object.keys(expected).filter((credential) => !holdsCredential(short.last, expected, credential));
+  const said = wrong.map(
+    (name) => `${name}: expected ${expected[name]?.[0]?.stamp} as current, it reports ${describe(short.last, name)}`,
+  );
+  throw new CloudflareError(
+    "unavailable",
+    `the Worker ${news.worker} did not attest its secrets within ${news.withinMs / 1000} s (${short.row} of ${news.answers} answers in a row): ${said.join("; ")}. ` +
+      "Nothing was withdrawn: current and previous both work. See that its code answers the probe, then run the update again.",
+  );
+}
+
+/** Without a probe: the names must show in the list, which lags behind a change by some seconds. */
+async function listed(api: CloudflareApi, news: Inputs): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    const names = await api.listSecrets(news.script);
+    const missing = Object.keys(news.secrets).filter((name) => !names.includes(name));
+    if (missing.length === 0) return;
+    if (attempt === 6)
+      throw new CloudflareError(
+        "unavailable",
+        `the Worker ${news.worker} does not list ${missing.join(", ")} after their delivery`,
+      );
+    await pause(100 * 2 ** attempt);
+  }
+}
+
+/** Whether a report carries every delivered credential with this delivery's tags, current first. */
+function reports(news: Inputs): (report: Report) => boolean {
+  const expected = JSON.parse(news.generations) as Generations;
+  return (report) => Object.keys(expected).every((credential) => holdsCredential(report, expected, credential));
+}
+
+function holdsCredential(report: Report, expected: Generations, credential: string): boolean {
+  const tags = (generations: Generations) => generations[credential]?.map(({ tag }) => tag).join() ?? "";
+  return "generations" in report && tags(report.generations) === tags(expected);
+}
+
+/** Whether a tag that was delivered is no longer: then the same update withdraws it. */
+function losesGeneration(olds: Inputs, news: Inputs): boolean {
+  const tags = (json: string) =>
+    Object.values(JSON.parse(json) as Generations).flatMap((list) => list.map(({ tag }) => tag));
+  const live = new Set(tags(news.generations));
+  return tags(olds.generations).some((tag) => !live.has(tag));
+}
+
+/** Takes every name away, and waits until the probe knows its token no more: then no isolate that was asked holds anything. */
+async function withdraw(api: CloudflareApi, props: Outputs): Promise<void> {
+  const names = [...Object.keys(props.secrets), generationsName, probeTokenName];
+  const gone = (error: unknown) => error instanceof CloudflareError && error.fault === "not-found";
+  try {
+    await requireDeployed(api, props);
+    const present = await api.listSecrets(props.script);
+    const changes = Object.fromEntries(names.filter((name) => present.includes(name)).map((name) => [name, null]));
+    if (Object.keys(changes).length > 0) {
+      await api.changeSecrets(
+        props.script,
+        changes,
+        async () => !(await api.listSecrets(props.script)).some((name) => names.includes(name)),
+      );
+    }
+  } catch (error) {
+    if (gone(error)) return; // no script, no consumer
+    throw error;
+  }
+  if (props.probe !== "") {
+    const short = await attest({ url: props.probe, token: props.token }, (report) => "unknownToken" in report, props);
+    if (short)
+      throw new CloudflareError(
+        "unavailable",
+        `the Worker ${props.worker} still answers the probe after its secrets were deleted; run it again`,
+      );
+  }
+  await pause(props.settleMs);
+}

@@ -1,0 +1,43 @@
+import type * as pulumi from "@pulumi/pulumi";
+import type { Delivery, Stamp } from "./rotation/model";
+
+/** One generation of a credential, as its component hands it to consumers. */
+export interface Generation {
+  readonly stamp: Stamp;
+  /** Random and public: what a consumer reports instead of the value. */
+  readonly tag: pulumi.Output<string>;
+  /** What is delivered; always a Pulumi secret. Ready only when it is proven. */
+  readonly value: pulumi.Output<string>;
+}
+
+/** What every credential component is to its consumers. */
+export interface Deliverable {
+  readonly credential: string;
+  readonly deliver: readonly Delivery[];
+  /** Current first. */
+  readonly generations: readonly Generation[];
+  /** Whatever of the delivered value is no secret (a URL's template): a change of it is delivered again. */
+  readonly shape: pulumi.Input<string>;
+}
+
+/** Where a consumer can be asked which generations it holds: recorded with each login that is delivered to it. */
+export interface ConsumerRecord {
+  readonly worker: string;
+  readonly script: string;
+  /** The probe's URL. */
+  readonly url: string;
+  /** The probe's bearer token, a secret. */
+  readonly token: string;
+}
+
+/** A consumer's answer about one generation. */
+export type Held =
+  /** It does not use this generation as current. */
+  | { readonly state: "free" }
+  /** It reports this generation as current. */
+  | { readonly state: "holds" }
+  /** It gave no answer that can be read; `why` says what came. */
+  | { readonly state: "silent"; readonly why: string };
+
+/** Asks a consumer whether its current generation of `credential` is the one with `tag`. Never throws. */
+export type AskConsumer = (consumer: ConsumerRecord, credential: string, tag: string) => Promise<Held>;

@@ -1,0 +1,154 @@
+import { randomBytes } from "node:crypto";
+import type * as pulumi from "@pulumi/pulumi";
+import { type Client, escapeIdentifier, escapeLiteral } from "pg";
+import type { ConsumerRecord } from "../credential";
+import { sameInputs } from "../thin.provider";
+import { type Admin, type Mark, markOf, readRole, retire } from "./retire";
+import { scramVerifier } from "./scram";
+import { connected, connectedRetrying, PostgresError, transaction } from "./sql";
+
+/** What a login resource is declared with. */
+export interface Inputs {
+  /**
+   * `login`: made, proven and dropped here. `inPlace`: made by the official Role, only proven here.
+   * `adopted`: there before Rollover, known by name alone, blocked when it is retired.
+   */
+  mode: "login" | "inPlace" | "adopted";
+  login: string;
+  /** The role it acts as. */
+  owner: string;
+  database: string;
+  /** Secret; empty for `adopted`. */
+  password: string;
+  /** This resource's URN: only a login that carries it is taken for ours. */
+  urn: string;
+  /** The name under which consumers report it. */
+  credential: string;
+  /** Statements that must succeed, in a transaction that is rolled back. */
+  checks: string[];
+  current: boolean;
+  /** Every login that config names for this owner, given to the current one alone; others under the owner are debt. */
+  siblings: string[];
+  /** Consumers that can be asked before it is retired; secret for their tokens. */
+  consumers: ConsumerRecord[];
+  quietMs: number;
+}
+
+export interface Outputs extends Inputs {
+  /** Random, public; stands in the login's comment, so that `delete` acts only on what this resource made. */
+  tag: string;
+  /** Logins that act as the owner and that no config names: revocation debt. */
+  debts: string[];
+}
+
+/** CRUD of a Postgres login; see components/postgres/postgres-login.ts. */
+export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
+  const { server } = admin;
+  return {
+    diff(_id, olds, news) {
+      const replaces = (["mode", "login", "owner", "urn"] as const).filter((key) => olds[key] !== news[key]);
+      return Promise.resolve({ changes: replaces.length > 0 || !sameInputs(olds, news), replaces });
+    },
+
+    async create(news) {
+      const tag = randomBytes(8).toString("hex");
+      if (news.mode === "login") await createLogin(admin, news, { urn: news.urn, tag });
+      else await requireRole(admin, news.login);
+      if (news.mode !== "adopted") await prove(admin, news);
+      return { id: `${news.login}:${tag}`, outs: { ...news, tag, debts: await findDebts(admin, news, []) } };
+    },
+
+    async update(_id, olds, news) {
+      const mustProve =
+        news.current && (!olds.current || olds.database !== news.database || !sameInputs(olds.checks, news.checks));
+      if (mustProve && news.mode !== "adopted") await prove(admin, news);
+      return { outs: { ...news, tag: olds.tag, debts: await findDebts(admin, news, olds.siblings) } };
+    },
+
+    async read(id, props) {
+      if (!props) return {};
+      const role = await connectedRetrying(server, admin.login, (client) => readRole(client, props.login));
+      const ours = props.mode !== "login" || role?.mark?.tag === props.tag;
+      if (!role?.canLogIn || !ours) return {}; // made again, or made able to log in again, by the next `up`
+      return { id, props: { ...props, debts: await findDebts(admin, props, []) } };
+    },
+
+    async delete(_id, props) {
+      if (props.mode === "inPlace") return; // the official Role's
+      await retire(admin, props, { urn: props.urn, tag: props.tag });
+    },
+  };
+}
+
+/** Creates the login, or takes over the one that a crashed `create` of this same resource left; in one transaction. */
+async function createLogin({ server, login: adminLogin }: Admin, news: Inputs, mark: Mark): Promise<void> {
+  const name = escapeIdentifier(news.login);
+  const owner = escapeIdentifier(news.owner);
+  await connectedRetrying(server, adminLogin, (client) =>
+    transaction(client, async () => {
+      const found = await readRole(client, news.login);
+      if (found && found.mark?.urn !== news.urn) {
+        throw new PostgresError(
+          "other",
+          `the role ${news.login} exists on ${server.host}:${server.port} and was not made by this resource; it was left untouched. ` +
+            `Drop or rename it, or choose another \`login\` for ${news.credential}.`,
+        );
+      }
+      const verifier = escapeLiteral(scramVerifier(news.password, news.urn));
+      await client.query(`${found ? "ALTER" : "CREATE"} ROLE ${name} LOGIN INHERIT PASSWORD ${verifier}`);
+      await client.query(`GRANT ${owner} TO ${name}`);
+      // The owner's rights and ownership, whichever generation logs in (and again after DISCARD ALL of a pooler).
+      await client.query(`ALTER ROLE ${name} SET role TO ${owner}`);
+      await client.query(`COMMENT ON ROLE ${name} IS ${escapeLiteral(markOf(mark))}`);
+    }),
+  );
+}
+
+/** Logs in as the new login and runs the declared checks, rolled back: nobody gets a value that was not used for real. */
+async function prove({ server }: Admin, news: Inputs): Promise<void> {
+  const login = { user: news.login, password: news.password, database: news.database };
+  await connected(server, login, async (client) => {
+    await client.query("BEGIN");
+    const { rows } = await client.query<{ name: string }>("SELECT current_user AS name");
+    if (rows[0]?.name !== news.owner) {
+      throw new PostgresError(
+        "privilege",
+        `the login ${news.login} acts as ${rows[0]?.name}, not as its owner ${news.owner}`,
+      );
+    }
+    for (const check of news.checks) {
+      // The extended protocol takes one statement only, so a check cannot end the transaction and go on.
+      await client.query({ text: check, queryMode: "extended" } as { text: string }).catch((error: unknown) => {
+        const reason = error instanceof Error ? error.message : String(error);
+        throw new PostgresError(
+          "privilege",
+          `the new login ${news.login} of ${news.credential} failed its check \`${check}\`: ${reason}. ` +
+            `Nothing was delivered. Grant what is missing to ${news.owner}, then run the update again.`,
+        );
+      });
+    }
+    await client.query("ROLLBACK");
+  });
+}
+
+async function requireRole(admin: Admin, login: string): Promise<void> {
+  const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, login));
+  if (!role)
+    throw new PostgresError("missing", `the role ${login} does not exist on ${admin.server.host}:${admin.server.port}`);
+}
+
+/** Logins that can act as the owner and that neither this config nor the one before it names. */
+async function findDebts(admin: Admin, news: Inputs, before: string[]): Promise<string[]> {
+  if (!news.current) return [];
+  const members = (client: Client) =>
+    client.query<{ name: string }>(
+      `SELECT rolname AS name FROM pg_roles
+        WHERE rolcanlogin AND NOT rolsuper AND rolname <> $1 AND rolname <> current_user
+          AND (rolname = $2 OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = pg_roles.oid AND m.roleid = (SELECT oid FROM pg_roles WHERE rolname = $2)))
+        ORDER BY 1`,
+      [news.login, news.owner],
+    );
+  const { rows } = await connectedRetrying(admin.server, admin.login, members);
+  const named = new Set([...news.siblings, ...before]);
+  return rows.map((row) => row.name).filter((name) => !named.has(name));
+}

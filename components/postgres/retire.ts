@@ -1,0 +1,178 @@
+import { setTimeout as pause } from "node:timers/promises";
+import { type Client, escapeIdentifier } from "pg";
+import type { AskConsumer, ConsumerRecord } from "../credential";
+import type { PostgresServer } from "../rotation/model";
+import { connected, connectedRetrying, type Login, PostgresError, transaction } from "./sql";
+
+/** What a provider needs to act on the server: who it is there, whom to ask, and what may be left behind. */
+export interface Admin {
+  server: PostgresServer;
+  login: Login;
+  ask: AskConsumer;
+  /** Names of credentials and Workers that config says may be left behind. */
+  abandon: readonly string[];
+  /** Shows a line to the user during the update. */
+  warn: (line: string) => void;
+}
+
+/** What stands in a login's comment: which resource made it, and which making of it this is. */
+export interface Mark {
+  urn: string;
+  tag: string;
+}
+
+/** The comment that carries a mark. */
+export function markOf({ urn, tag }: Mark): string {
+  return `rollover ${tag} ${urn}`;
+}
+
+/** A role as the catalog has it; undefined if there is none of that name. */
+export async function readRole(client: Client, name: string): Promise<{ canLogIn: boolean; mark?: Mark } | undefined> {
+  const { rows } = await client.query<{ canLogIn: boolean; comment: string | null }>(
+    `SELECT rolcanlogin AS "canLogIn", shobj_description(oid, 'pg_authid') AS comment FROM pg_roles WHERE rolname = $1`,
+    [name],
+  );
+  const role = rows[0];
+  if (!role) return undefined;
+  const [, tag, urn] = /^rollover (\w+) (.+)$/.exec(role.comment ?? "") ?? [];
+  return { canLogIn: role.canLogIn, ...(tag && urn ? { mark: { urn, tag } } : {}) };
+}
+
+/** A login that is to go. */
+export interface Retired {
+  mode: "login" | "inPlace" | "adopted";
+  login: string;
+  owner: string;
+  database: string;
+  /** To prove the refusal with; empty where it is not known. */
+  password: string;
+  credential: string;
+  consumers: readonly ConsumerRecord[];
+  quietMs: number;
+}
+
+/**
+ * Withdraws a login, or refuses and changes nothing. Only a login that carries `mark` is touched (any, if adopted).
+ * It refuses while a consumer reports this generation as current or gives no answer, and while sessions of it begin; then it
+ * blocks logins, ends the sessions, tries the old password and sees it refused, and drops the login. What an interrupted
+ * call left half done is taken up where it is. An adopted login is blocked, not dropped, since it may own objects.
+ *
+ * @throws PostgresError saying which consumer or which sessions still use it; the login then works as before.
+ */
+export async function retire(admin: Admin, gone: Retired, mark: { urn: string; tag?: string }): Promise<void> {
+  const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, gone.login));
+  if (!role) return;
+  const ours = role.mark?.urn === mark.urn && (mark.tag === undefined || role.mark.tag === mark.tag);
+  if (gone.mode !== "adopted" && !ours) return; // made anew since, by another resource or another generation
+  if (admin.abandon.includes(gone.credential)) {
+    admin.warn(
+      `abandoned: the login ${gone.login} of ${gone.credential} still works; config lists ${gone.credential} under abandon`,
+    );
+    return;
+  }
+  if (role.canLogIn) {
+    await askConsumers(admin, gone, mark.tag ?? "");
+    await connected(admin.server, admin.login, (client) => watchSessions(client, gone));
+  }
+  await connectedRetrying(admin.server, admin.login, async (client) => {
+    await client.query(`ALTER ROLE ${escapeIdentifier(gone.login)} NOLOGIN`);
+    await endSessions(client, gone.login);
+  });
+  if (gone.password !== "") await proveRefused(admin, gone);
+  if (gone.mode === "login") await drop(admin, gone);
+}
+
+async function askConsumers(admin: Admin, gone: Retired, tag: string): Promise<void> {
+  const asked = gone.consumers.filter(({ worker }) => !admin.abandon.includes(worker));
+  const answers = await Promise.all(asked.map((consumer) => admin.ask(consumer, gone.credential, tag)));
+  const problems = asked.flatMap(({ worker }, at) => {
+    const held = answers[at];
+    if (held?.state === "holds") return [`the Worker ${worker} still reports it as current`];
+    if (held?.state === "silent") return [`the Worker ${worker} does not say what it holds (${held.why})`];
+    return [];
+  });
+  if (problems.length > 0) {
+    throw new PostgresError(
+      "other",
+      `the login ${gone.login} of ${gone.credential} was not withdrawn: ${problems.join("; ")}. It works as before. ` +
+        "Bring the Worker to the current generation and run the update again, or list the Worker under rollover:abandon to leave it behind.",
+    );
+  }
+}
+
+interface Session {
+  pid: number;
+  application: string;
+  address: string;
+  isNew: boolean;
+}
+
+/** Refuses if a session of this login begins within `quietMs`. Sessions that are open already do not count: they are ended later. */
+async function watchSessions(client: Client, gone: Retired): Promise<void> {
+  const { rows: start } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
+  const until = performance.now() + gone.quietMs;
+  while (performance.now() < until) {
+    const fresh = (await sessionsOf(client, gone.login, start[0]?.now)).filter((session) => session.isNew);
+    if (fresh.length > 0) {
+      const who = fresh.map(({ application, address }) => `${application || "(no application name)"} from ${address}`);
+      throw new PostgresError(
+        "other",
+        `the login ${gone.login} of ${gone.credential} was not withdrawn: somebody still logs in with it: ${[...new Set(who)].join(", ")}. ` +
+          "It works as before. Give that client the current generation, then run the update again.",
+      );
+    }
+    await pause(Math.min(10, gone.quietMs));
+  }
+}
+
+async function sessionsOf(client: Client, login: string, since = "infinity"): Promise<Session[]> {
+  const { rows } = await client.query<Session>(
+    `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, backend_start > $2::timestamptz AS "isNew"
+       FROM pg_stat_activity WHERE usename = $1`,
+    [login, since],
+  );
+  return rows;
+}
+
+async function endSessions(client: Client, login: string): Promise<void> {
+  for (let attempt = 1; (await sessionsOf(client, login)).length > 0; attempt++) {
+    if (attempt > 10)
+      throw new PostgresError("in-use", `sessions of ${login} did not end; logins are blocked, the role stays`);
+    await client.query("SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = $1", [login]);
+  }
+}
+
+/** Tries the old password: dead means refused. */
+async function proveRefused(admin: Admin, gone: Retired): Promise<void> {
+  const login = { user: gone.login, password: gone.password, database: gone.database };
+  const refused = await connected(admin.server, login, () => Promise.resolve(false)).catch((error: unknown) => {
+    if (error instanceof PostgresError && (error.fault === "blocked" || error.fault === "password")) return true;
+    throw error;
+  });
+  if (!refused)
+    throw new PostgresError(
+      "other",
+      `the login ${gone.login} of ${gone.credential} still logs in after it was blocked`,
+    );
+}
+
+async function drop(admin: Admin, gone: Retired): Promise<void> {
+  const name = escapeIdentifier(gone.login);
+  const run = (database: string, statements: string[]) =>
+    connectedRetrying(admin.server, { ...admin.login, database }, (client) =>
+      transaction(client, async () => {
+        if (await readRole(client, gone.login)) for (const statement of statements) await client.query(statement);
+      }),
+    );
+  try {
+    await run(admin.login.database, [`DROP ROLE ${name}`]);
+  } catch (error) {
+    if (!(error instanceof PostgresError) || error.fault !== "in-use") throw error;
+    // A client that left its owner by SET ROLE NONE made objects of its own: they are the owner's.
+    await run(gone.database, [
+      `REASSIGN OWNED BY ${name} TO ${escapeIdentifier(gone.owner)}`,
+      `DROP OWNED BY ${name}`,
+      `DROP ROLE ${name}`,
+    ]);
+  }
+}
