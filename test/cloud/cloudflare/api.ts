@@ -1,0 +1,201 @@
+/**
+ * The REST API of Workers scripts, in Cloudflare's shapes: https://developers.cloudflare.com/api/resources/workers/
+ * Codes 10000, 10007, 10215 and 10220 are the vendor's; facts/cloudflare.md has where each was seen. The codes of
+ * refused input (10021, 10056) and the HTTP status beside a code could not be checked against the vendor.
+ */
+import type { IncomingMessage } from "node:http";
+import type { Answer } from "../faults";
+import type { Script, Version } from "./script";
+
+export const LIMITS = { operations: 100, valueBytes: 5120, names: 128 };
+const NAME = /^[A-Za-z_$][\w$]*$/;
+
+/** An error in the vendor's envelope. */
+class Refusal extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: number,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const MESSAGES: Record<number, string> = {
+  429: "Rate limited. Please wait and consider throttling your request speed",
+  503: "Service unavailable",
+};
+
+export function refusal(status: number, code: number, message = MESSAGES[status] ?? "internal error"): unknown {
+  return { success: false, result: null, errors: [{ code, message }], messages: [] };
+}
+
+export interface Account {
+  accountId: string;
+  token: string;
+  scripts: Map<string, Script>;
+}
+
+/** Answers one call. */
+export async function handleApi(account: Account, request: IncomingMessage, url: URL, body: string): Promise<Answer> {
+  try {
+    const result = await route(account, request, url, body);
+    return { status: 200, body: { success: true, result, errors: [], messages: [] } };
+  } catch (error) {
+    if (!(error instanceof Refusal)) throw error;
+    return { status: error.status, body: refusal(error.status, error.code, error.message) };
+  }
+}
+
+async function route(account: Account, request: IncomingMessage, url: URL, body: string): Promise<unknown> {
+  if (request.headers.authorization !== `Bearer ${account.token}`)
+    throw new Refusal(403, 10000, "Authentication error");
+  const match = /^\/client\/v4\/accounts\/([^/]+)\/workers\/scripts\/([^/]+)\/([\w-]+)(?:\/([^/]+))?$/.exec(
+    url.pathname,
+  );
+  if (!match)
+    throw new Refusal(404, 7003, `Could not route to ${url.pathname}, perhaps your object identifier is invalid?`);
+  const [, accountId = "", scriptName = "", resource = "", item] = match;
+  const script = account.scripts.get(decodeURIComponent(scriptName));
+  if (accountId !== account.accountId || !script)
+    throw new Refusal(404, 10007, "This Worker does not exist on your account.");
+
+  const name = item === undefined ? "" : decodeURIComponent(item);
+  switch (`${request.method ?? ""} ${resource}${item === undefined ? "" : "/:item"}`) {
+    case "PATCH secrets-bulk":
+      return script.exclusive(() => bulk(script, request.headers["content-type"], body));
+    case "GET secrets":
+      return Object.keys(script.latest.secrets).map(secret);
+    case "PUT secrets":
+      return script.exclusive(() => put(script, body));
+    case "GET secrets/:item":
+      return secret(existing(script, name));
+    case "DELETE secrets/:item":
+      return script.exclusive(() => remove(script, name));
+    case "GET versions":
+      return { items: script.versions.map(describeVersion) };
+    case "GET versions/:item":
+      return describeBindings(versionOf(script, name));
+    case "GET deployments":
+      return { deployments: script.deployments.map(describeDeployment) };
+    case "POST deployments":
+      return script.exclusive(() => deploy(script, body, url.searchParams.get("force") === "true"));
+    default:
+      throw new Refusal(405, 10405, "Method not allowed for this authentication scheme");
+  }
+}
+
+/** RFC 7396: a value sets, null deletes, a name left out stays. One version for all of it. */
+async function bulk(script: Script, contentType: string | undefined, body: string): Promise<unknown> {
+  if (contentType?.split(";")[0]?.trim() !== "application/merge-patch+json")
+    throw new Refusal(415, 10021, "Content-Type must be application/merge-patch+json");
+  const { secrets } = parse(body);
+  if (typeof secrets !== "object" || secrets === null) throw new Refusal(400, 10021, "secrets: must be an object");
+  const changes = Object.entries(secrets as Record<string, unknown>);
+  if (changes.length > LIMITS.operations)
+    throw new Refusal(400, 10021, `secrets: ${changes.length} operations, ${LIMITS.operations} at most`);
+  const next = new Map(Object.entries(script.latest.secrets));
+  for (const [name, change] of changes) {
+    if (change === null) next.delete(name);
+    else next.set(name, checkSecret(change, name).text);
+  }
+  await apply(script, next);
+  return Object.fromEntries([...next.keys()].map((name) => [name, secret(name)]));
+}
+
+async function put(script: Script, body: string): Promise<unknown> {
+  const { name, text } = checkSecret(parse(body));
+  await apply(script, new Map(Object.entries(script.latest.secrets)).set(name, text));
+  return secret(name);
+}
+
+async function remove(script: Script, name: string): Promise<unknown> {
+  const next = new Map(Object.entries(script.latest.secrets));
+  next.delete(existing(script, name));
+  await apply(script, next);
+  return null;
+}
+
+async function apply(script: Script, secrets: Map<string, string>): Promise<void> {
+  if (script.latest.id !== script.live.id)
+    throw new Refusal(
+      400,
+      10215,
+      "Secret edit failed. You attempted to modify a secret, but the latest version of your Worker isn't currently deployed.",
+    );
+  const names = secrets.size + Object.keys(script.latest.vars).length;
+  if (names > LIMITS.names)
+    throw new Refusal(400, 10021, `${names} environment variables and secrets, ${LIMITS.names} at most`);
+  await script.editSecrets(Object.fromEntries(secrets));
+}
+
+function checkSecret(value: unknown, key?: string): { name: string; text: string } {
+  const { name = key, type, text } = (value ?? {}) as Record<string, unknown>;
+  if (typeof name !== "string" || !NAME.test(name)) throw new Refusal(400, 10021, "name: must be a valid identifier");
+  if (key !== undefined && name !== key) throw new Refusal(400, 10021, `${key}: its name says another`);
+  if (type !== "secret_text" || typeof text !== "string")
+    throw new Refusal(400, 10021, `${name}: must have type secret_text and a text`);
+  const bytes = Buffer.byteLength(text);
+  if (bytes > LIMITS.valueBytes) throw new Refusal(400, 10021, `${name}: ${bytes} bytes, ${LIMITS.valueBytes} at most`);
+  return { name, text };
+}
+
+async function deploy(script: Script, body: string, force: boolean): Promise<unknown> {
+  const { strategy, versions } = parse(body);
+  const [target, ...others] = (Array.isArray(versions) ? versions : []) as Record<string, unknown>[];
+  if (strategy !== "percentage" || target?.percentage !== 100 || others.length > 0)
+    throw new Refusal(400, 10021, "The local cloud deploys one version at 100 percent");
+  const version = versionOf(script, target.version_id);
+  if (!force && !sameSecrets(version.secrets, script.live.secrets))
+    throw new Refusal(400, 10220, "The secrets of this version differ from the current ones; use force to deploy it");
+  return describeDeployment(await script.deploy(version));
+}
+
+function sameSecrets(a: Record<string, string>, b: Record<string, string>): boolean {
+  const names = Object.keys({ ...a, ...b });
+  return names.every((name) => a[name] === b[name]);
+}
+
+function parse(body: string): Record<string, unknown> {
+  try {
+    const value: unknown = JSON.parse(body);
+    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
+  } catch {
+    // Refused below, like every other text that is no object.
+  }
+  throw new Refusal(400, 10021, "The body is no JSON object");
+}
+
+function existing(script: Script, name: string): string {
+  if (!Object.hasOwn(script.latest.secrets, name)) throw new Refusal(404, 10056, "Secret not found");
+  return name;
+}
+
+function versionOf(script: Script, id: unknown): Version {
+  const version = script.versions.find((candidate) => candidate.id === id);
+  if (!version) throw new Refusal(404, 10222, "Version not found");
+  return version;
+}
+
+const secret = (name: string): unknown => ({ name, type: "secret_text" });
+
+function describeVersion({ id, number, createdOn, source }: Version): Record<string, unknown> {
+  const metadata = {
+    author_email: "someone@example.com",
+    created_on: createdOn,
+    modified_on: createdOn,
+    source: "api",
+  };
+  return { id, number, metadata, annotations: { "workers/triggered_by": source } };
+}
+
+function describeBindings(version: Version): unknown {
+  const plain = Object.entries(version.vars).map(([name, text]) => ({ type: "plain_text", name, text }));
+  const bindings = [...plain, ...Object.keys(version.secrets).map(secret)];
+  return { ...describeVersion(version), resources: { bindings } };
+}
+
+function describeDeployment({ id, createdOn, versionId }: Script["deployments"][number]): unknown {
+  const versions = [{ version_id: versionId, percentage: 100 }];
+  return { id, source: "api", strategy: "percentage", created_on: createdOn, versions, annotations: {} };
+}

@@ -1,0 +1,69 @@
+/**
+ * The local cloud's Worker, run by workerd. It stands for a user's: it has secrets, uses them on each request, and
+ * answers the probe by the module that users copy.
+ *
+ * - `/` runs a query as the owner of the table `rounds`: 200 `{ ok, user, role, rounds }`, or 500 `{ ok, code }`, the
+ *   code being Postgres's or a short word. `?slow=MS` (3000 at most) keeps the query running that long.
+ * - `/secrets?names=A,B`: for each name the first 16 hex digits of the value's SHA-256, or null; no database.
+ * - `/.well-known/rollover`: the probe.
+ */
+import postgres from "postgres";
+import { rolloverProbe } from "../../../components/cloudflare/probe";
+
+interface Context {
+  waitUntil(work: Promise<unknown>): void;
+}
+type Env = Partial<Record<string, string>>;
+
+async function handle(request: Request, env: Env, context: Context): Promise<Response> {
+  const url = new URL(request.url);
+  const probe = rolloverProbe(request, env);
+  if (probe) return probe;
+  if (url.pathname === "/secrets") return Response.json(await digests(env, url.searchParams.get("names") ?? ""));
+  if (url.pathname === "/") return rounds(env, context, Math.min(Number(url.searchParams.get("slow") ?? 0), 3000));
+  return new Response("Not Found", { status: 404 });
+}
+
+async function rounds(env: Env, context: Context, slowMs: number): Promise<Response> {
+  if (!env.DATABASE_URL) return Response.json({ ok: false, code: "no-database-url" }, { status: 500 });
+  // A client per request: workerd forbids the use of another request's socket, and a new secret is picked up at once.
+  const sql = postgres(env.DATABASE_URL, {
+    max: 1,
+    fetch_types: false,
+    prepare: false,
+    connection: { application_name: "rounds-api" },
+  });
+  try {
+    const [row] = await sql`
+      SELECT session_user AS user, current_user AS role, count(*)::int AS rounds, pg_sleep(${slowMs / 1000})::text AS slept
+      FROM rounds`;
+    return Response.json({
+      ok: true,
+      user: row?.user as string,
+      role: row?.role as string,
+      rounds: row?.rounds as number,
+    });
+  } catch (error) {
+    // Never the message: some drivers put the URL into it.
+    const code = (error as { code?: unknown }).code;
+    return Response.json({ ok: false, code: typeof code === "string" ? code : "no-answer" }, { status: 500 });
+  } finally {
+    context.waitUntil(sql.end({ timeout: 1 }));
+  }
+}
+
+async function digests(env: Env, names: string): Promise<Record<string, string | null>> {
+  const found: Record<string, string | null> = {};
+  for (const name of names.split(",")) {
+    const value = env[name];
+    found[name] = value === undefined ? null : await digest(value);
+  }
+  return found;
+}
+
+async function digest(text: string): Promise<string> {
+  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+  return [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+export default { fetch: handle };
