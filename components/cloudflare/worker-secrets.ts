@@ -15,7 +15,7 @@ export class WorkerProbe extends pulumi.ComponentResource {
   readonly record: pulumi.Output<ConsumerRecord> | undefined;
 
   constructor(name: string, args: { worker: Worker }, opts?: pulumi.ComponentResourceOptions) {
-    super("rollover:cloudflare:WorkerProbe", name, args, opts);
+    super("rollover:cloudflare:WorkerProbe", name, {}, opts);
     const { worker } = args;
     this.token = pulumi.secret(
       new random.RandomPassword(`${name}-probe`, { length: 40, special: false }, { parent: this }).result,
@@ -51,7 +51,7 @@ export interface WorkerSecretsArgs {
  */
 export class WorkerSecrets extends pulumi.ComponentResource {
   constructor(name: string, args: WorkerSecretsArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("rollover:cloudflare:WorkerSecrets", name, args, opts);
+    super("rollover:cloudflare:WorkerSecrets", name, {}, opts);
     const { worker, probe } = args;
     // Sorted, so that reordering the config file delivers nothing.
     const credentials = args.credentials

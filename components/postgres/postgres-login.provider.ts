@@ -20,8 +20,8 @@ export interface Inputs {
   database: string;
   /** Secret; empty for `adopted`. */
   password: string;
-  /** This resource's URN: only a login that carries it is taken for ours. */
-  urn: string;
+  /** This resource's URN: only a login that carries it is taken for ours. (Pulumi drops an input named `urn`.) */
+  madeBy: string;
   /** The name under which consumers report it. */
   credential: string;
   /** Statements that must succeed, in a transaction that is rolled back. */
@@ -46,13 +46,13 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
   const { server } = admin;
   return {
     diff(_id, olds, news) {
-      const replaces = (["mode", "login", "owner", "urn"] as const).filter((key) => olds[key] !== news[key]);
+      const replaces = (["mode", "login", "owner", "madeBy"] as const).filter((key) => olds[key] !== news[key]);
       return Promise.resolve({ changes: replaces.length > 0 || !sameInputs(olds, news), replaces });
     },
 
     async create(news) {
       const tag = randomBytes(8).toString("hex");
-      if (news.mode === "login") await createLogin(admin, news, { urn: news.urn, tag });
+      if (news.mode === "login") await createLogin(admin, news, { urn: news.madeBy, tag });
       else await requireRole(admin, news.login);
       if (news.mode !== "adopted") await prove(admin, news);
       return { id: `${news.login}:${tag}`, outs: { ...news, tag, debts: await findDebts(admin, news, []) } };
@@ -75,7 +75,7 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
 
     async delete(_id, props) {
       if (props.mode === "inPlace") return; // the official Role's
-      await retire(admin, props, { urn: props.urn, tag: props.tag });
+      await retire(admin, props, { urn: props.madeBy, tag: props.tag });
     },
   };
 }
@@ -87,14 +87,14 @@ async function createLogin({ server, login: adminLogin }: Admin, news: Inputs, m
   await connectedRetrying(server, adminLogin, (client) =>
     transaction(client, async () => {
       const found = await readRole(client, news.login);
-      if (found && found.mark?.urn !== news.urn) {
+      if (found && found.mark?.urn !== news.madeBy) {
         throw new PostgresError(
           "other",
           `the role ${news.login} exists on ${server.host}:${server.port} and was not made by this resource; it was left untouched. ` +
             `Drop or rename it, or choose another \`login\` for ${news.credential}.`,
         );
       }
-      const verifier = escapeLiteral(scramVerifier(news.password, news.urn));
+      const verifier = escapeLiteral(scramVerifier(news.password, news.madeBy));
       await client.query(`${found ? "ALTER" : "CREATE"} ROLE ${name} LOGIN INHERIT PASSWORD ${verifier}`);
       await client.query(`GRANT ${owner} TO ${name}`);
       // The owner's rights and ownership, whichever generation logs in (and again after DISCARD ALL of a pooler).

@@ -46,9 +46,11 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
   readonly debts: pulumi.Output<string[]>;
 
   constructor(name: string, args: PostgresRoleArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("rollover:postgres:PostgresRole", name, args, opts);
+    super("rollover:postgres:PostgresRole", name, {}, opts);
     const { credential, server } = args;
     const child = { parent: this };
+    // A plain promise: as an Output it would depend on every child of ours, and so would wait for itself.
+    const ownUrn = new Promise<string>((resolve) => this.urn.apply(resolve));
     const managed = { parent: this, provider: args.provider, retainOnDelete: !credential.dropOnDestroy };
 
     const owned = credential.existing ? [] : createOwned();
@@ -139,14 +141,14 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
     function createLogin(stamp: string, at: number) {
       const resource = `${name}@${stamp}`;
       const password = inPlaceRole?.password ?? createPassword(stamp);
-      const urn = pulumi.createUrn(resource, "pulumi-nodejs:dynamic/postgres:PostgresLogin", child.parent);
+      const madeBy = urnOfLogin(resource);
       const same = {
         login: credentialLogin(credential, stamp),
         owner: credential.owner,
         database: credential.database,
         credential: credential.name,
         quietMs: credential.quietMs,
-        urn,
+        madeBy,
       };
       const claim = inPlaceRole ? [] : [new PostgresLoginClaim(resource, same, { ...child, dependsOn: owned })];
       const login = new PostgresLogin(
@@ -175,7 +177,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
           owner: credential.owner,
           database: credential.database,
           password: "",
-          urn: pulumi.createUrn(resource, "pulumi-nodejs:dynamic/postgres:PostgresLogin", child.parent),
+          madeBy: urnOfLogin(resource),
           credential: credential.name,
           checks: [],
           current: false,
@@ -185,6 +187,10 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
         },
         child,
       );
+    }
+
+    function urnOfLogin(resource: string): pulumi.Output<string> {
+      return pulumi.createUrn(resource, "pulumi-nodejs:dynamic/postgres:PostgresLogin", ownUrn);
     }
 
     function allLogins(): string[] {

@@ -62,8 +62,7 @@ export interface Retired {
 export async function retire(admin: Admin, gone: Retired, mark: { urn: string; tag?: string }): Promise<void> {
   const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, gone.login));
   if (!role) return;
-  const ours = role.mark?.urn === mark.urn && (mark.tag === undefined || role.mark.tag === mark.tag);
-  if (gone.mode !== "adopted" && !ours) return; // made anew since, by another resource or another generation
+  if (gone.mode !== "adopted" && !(await isOurs(admin, gone, role.mark, mark))) return;
   if (admin.abandon.includes(gone.credential)) {
     admin.warn(
       `abandoned: the login ${gone.login} of ${gone.credential} still works; config lists ${gone.credential} under abandon`,
@@ -78,8 +77,34 @@ export async function retire(admin: Admin, gone: Retired, mark: { urn: string; t
     await client.query(`ALTER ROLE ${escapeIdentifier(gone.login)} NOLOGIN`);
     await endSessions(client, gone.login);
   });
-  if (gone.password !== "") await proveRefused(admin, gone);
+  if (gone.password !== "" && !(await isRefused(admin, gone))) {
+    throw new PostgresError(
+      "other",
+      `the login ${gone.login} of ${gone.credential} still logs in after it was blocked`,
+    );
+  }
   if (gone.mode === "login") await drop(admin, gone);
+}
+
+/**
+ * Whether the role of this name is the one that was made under `own`. If it was made again since, its maker retires it.
+ * A role with a stranger's comment or none is left alone, but only if our password does not open it.
+ */
+async function isOurs(
+  admin: Admin,
+  gone: Retired,
+  found: Mark | undefined,
+  own: { urn: string; tag?: string },
+): Promise<boolean> {
+  if (found?.urn === own.urn) return own.tag === undefined || found.tag === own.tag;
+  if (gone.password !== "" && !(await isRefused(admin, gone))) {
+    throw new PostgresError(
+      "other",
+      `the login ${gone.login} of ${gone.credential} works, but its comment, by which it is known, was changed. It was left as it is. ` +
+        `Block and drop it by hand (ALTER ROLE ... NOLOGIN), then run the update again.`,
+    );
+  }
+  return false;
 }
 
 async function askConsumers(admin: Admin, gone: Retired, tag: string): Promise<void> {
@@ -143,17 +168,12 @@ async function endSessions(client: Client, login: string): Promise<void> {
 }
 
 /** Tries the old password: dead means refused. */
-async function proveRefused(admin: Admin, gone: Retired): Promise<void> {
+async function isRefused(admin: Admin, gone: Retired): Promise<boolean> {
   const login = { user: gone.login, password: gone.password, database: gone.database };
-  const refused = await connected(admin.server, login, () => Promise.resolve(false)).catch((error: unknown) => {
+  return connected(admin.server, login, () => Promise.resolve(false)).catch((error: unknown) => {
     if (error instanceof PostgresError && (error.fault === "blocked" || error.fault === "password")) return true;
     throw error;
   });
-  if (!refused)
-    throw new PostgresError(
-      "other",
-      `the login ${gone.login} of ${gone.credential} still logs in after it was blocked`,
-    );
 }
 
 async function drop(admin: Admin, gone: Retired): Promise<void> {

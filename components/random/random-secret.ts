@@ -28,7 +28,7 @@ export class RandomSecret extends pulumi.ComponentResource implements Deliverabl
   readonly shape = "";
 
   constructor(name: string, args: RandomSecretArgs, opts?: pulumi.ComponentResourceOptions) {
-    super("rollover:random:RandomSecret", name, args, opts);
+    super("rollover:random:RandomSecret", name, {}, opts);
     const { credential } = args;
     this.credential = credential.name;
     this.deliver = credential.deliver;
