@@ -20,6 +20,8 @@ export interface RawConfig {
   abandon?: unknown;
   hasPostgresPassword: boolean;
   hasCloudflareApiToken: boolean;
+  /** Those of the two secrets that are stored without encryption. */
+  plainSecrets?: string[];
 }
 
 export const CLOUDFLARE_API = "https://api.cloudflare.com/client/v4";
@@ -53,6 +55,10 @@ const SCRIPT: TextRule = {
 export function parseStack(raw: RawConfig): StackModel {
   const problems: Problem[] = [];
   unknownSettings(raw.keys, problems);
+  for (const key of raw.plainSecrets ?? []) {
+    const fix = `change that credential at its vendor, then run \`pulumi config set --secret ${key}\``;
+    problems.push({ where: `rollover:${key}`, what: "stands in plain text", allowed: "an encrypted value", fix });
+  }
   const postgres = isSet(raw.postgres) ? parsePostgres(raw.postgres, problems) : undefined;
   const cloudflare = isSet(raw.cloudflare) ? parseCloudflare(raw.cloudflare, problems) : undefined;
   const workers = entries("rollover:workers", raw.workers, problems).map((entry) => parseWorker(entry, problems));
@@ -81,8 +87,10 @@ function credentialsOf(placed: PlacedCredential[]): StackModel["credentials"] {
   return placed.flatMap((entry) => (entry.credential === undefined ? [] : [entry.credential]));
 }
 
+/** An empty mapping is the default that Pulumi.yaml's schema gives to what is left out. */
 function isSet(value: unknown): boolean {
-  return value !== undefined && value !== null;
+  if (value === undefined || value === null) return false;
+  return typeof value !== "object" || Array.isArray(value) || Object.keys(value).length > 0;
 }
 
 function unknownSettings(keys: string[], problems: Problem[]): void {

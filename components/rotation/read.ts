@@ -29,7 +29,10 @@ export class Fields {
   ) {
     const good = isMapping(raw);
     this.raw = new Map(good ? Object.entries(raw) : []);
-    if (!good) this.refuse("", { what: "is no mapping", value: show(raw), fix: "write it as `key: value` lines" });
+    if (good) return;
+    // A text in the place of a mapping may be a secret.
+    const value = typeof raw === "string" ? "a text (not shown)" : show(raw);
+    this.refuse("", { what: "is no mapping", value, fix: "write it as `key: value` lines" });
   }
 
   get keys(): string[] {
