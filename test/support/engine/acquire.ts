@@ -37,6 +37,11 @@ export function isAtLeast(version: string, oldest: string): boolean {
   return true;
 }
 
+/** The environment of a tool of the user's: with the tool's own settings, proxies and registries of their making. */
+function withSettings(env: NodeJS.ProcessEnv, names: RegExp): NodeJS.ProcessEnv {
+  return { ...Object.fromEntries(Object.entries(process.env).filter(([name]) => names.test(name))), ...env };
+}
+
 /** Every executable of that name, in the order of the PATH. */
 export function onPath(name: string, searchPath: string): string[] {
   return searchPath
@@ -113,7 +118,7 @@ export async function fromNpm(search: Search): Promise<Acquired> {
   fs.mkdirSync(home, { recursive: true });
   search.log(`fetching the official npm package pulumi ${NPM_VERSION}`);
   const flags = ["--no-audit", "--no-fund", "--no-save", "--fetch-retries=1", "--prefix", folder];
-  const env = { ...search.env, PULUMI_HOME: home };
+  const env = { ...withSettings(search.env, /^npm_config_/i), PULUMI_HOME: home };
   const install = await run(npm, ["install", ...flags, `pulumi@${NPM_VERSION}`], {
     cwd: folder,
     env,
@@ -171,7 +176,11 @@ export async function fromGo(search: Search): Promise<Acquired> {
       path.join(partial, "pulumi"),
       GO_PACKAGE,
     ],
-    { cwd: __dirname, env: { ...search.env, GOFLAGS: "", GOWORK: "off" }, timeoutMs: 20 * 60_000 },
+    {
+      cwd: __dirname,
+      env: { ...withSettings(search.env, /^GO[A-Z0-9]+$/), GOFLAGS: "", GOWORK: "off" },
+      timeoutMs: 20 * 60_000,
+    },
   );
   clearInterval(busy);
   if (build.code !== 0) return { failed: `go build failed: ${lastLine(build.stderr)}` };
