@@ -13,9 +13,4 @@ export default tseslint.config(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
     },
   },
-  {
-    // Pulumi serialises this function into state, so it can import nothing and loads its module when it runs.
-    files: ["components/thin.ts"],
-    rules: { "@typescript-eslint/no-require-imports": "off", "@typescript-eslint/consistent-type-imports": "off" },
-  },
 );

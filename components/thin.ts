@@ -1,23 +1,44 @@
-import type * as pulumi from "@pulumi/pulumi";
+import * as pulumi from "@pulumi/pulumi";
 
-/** The custom resources of this library, by the name that components/providers.ts knows them under. */
-export type Kind = "PostgresLoginClaim" | "PostgresLogin" | "WorkerSecretSet";
+/** The custom resources of this library, with the module that stands in their type: `pulumi-nodejs:dynamic/<module>:<kind>`. */
+const modules = { PostgresLoginClaim: "postgres", PostgresLogin: "postgres", WorkerSecretSet: "cloudflare" };
+
+export type Kind = keyof typeof modules;
+
+/** The type token of a kind, as it stands in URNs. */
+export function typeOf(kind: Kind): string {
+  return `pulumi-nodejs:dynamic/${modules[kind]}:${kind}`;
+}
 
 /**
- * The provider object that Pulumi serialises into state. It holds no code of ours: `configure` loads today's module and
- * puts its methods in place, so that a code edit makes no diff, and `delete` and `refresh` of an old resource run the
- * code of the checkout, not the code that was saved with it.
+ * A dynamic resource whose provider is a loader. `pulumi.dynamic.Resource` would serialise a provider object by the
+ * TypeScript compiler at each run, into 760 bytes that state holds twice; this text does the same in 190: it loads
+ * today's module when it is configured. So a code edit makes no diff, and `delete` and `refresh` of an old resource run the
+ * code of the checkout, not the code that was saved with it. It holds no value of ours.
  *
- * Pulumi caches the object before it awaits `configure`, so a second call may meet it half-way: all of the work is
- * done before the first promise.
+ * Pulumi caches the provider before it awaits `configure`, so a second call may meet it half-way: all of the work is done
+ * before the first promise.
+ *
+ * @param secrets Names of inputs and outputs that are secret, whatever the caller passes.
  */
-export function thinProvider(kind: Kind): pulumi.dynamic.ResourceProvider {
-  return {
-    configure(this: object, request: pulumi.dynamic.ConfigureRequest) {
-      require("tsx/cjs");
-      const { load } = require(process.cwd() + "/components/providers.ts") as typeof import("./providers");
-      Object.assign(this, load(kind, request.config));
-      return Promise.resolve();
-    },
-  } as pulumi.dynamic.ResourceProvider;
+export abstract class ThinResource extends pulumi.CustomResource {
+  constructor(kind: Kind, name: string, props: pulumi.Inputs, secrets: string[], opts?: pulumi.CustomResourceOptions) {
+    const wrapped = Object.fromEntries(
+      Object.entries(props).map(([key, value]) => [
+        key,
+        secrets.includes(key) ? pulumi.secret(value as unknown) : (value as unknown),
+      ]),
+    );
+    super(
+      typeOf(kind),
+      name,
+      { ...wrapped, __provider: loaderOf(kind) },
+      pulumi.mergeOptions(opts, { additionalSecretOutputs: secrets }),
+    );
+  }
+}
+
+function loaderOf(kind: Kind): string {
+  const load = `require(process.cwd()+"/components/providers.ts").load("${kind}",r.config)`;
+  return `exports.handler=()=>({async configure(r){require("tsx/cjs");Object.assign(this,${load})}})`;
 }

@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ConsumerRecord, Deliverable, Generation } from "../credential";
 import type { Worker } from "../rotation/model";
-import { thinProvider } from "../thin";
+import { ThinResource } from "../thin";
 import type { Inputs } from "./worker-secret-set.provider";
 
 /**
@@ -97,21 +97,13 @@ export class WorkerSecrets extends pulumi.ComponentResource {
 }
 
 /** The resource behind `WorkerSecrets`; its CRUD is in worker-secret-set.provider.ts. */
-class WorkerSecretSet extends pulumi.dynamic.Resource {
+class WorkerSecretSet extends ThinResource {
   constructor(
     name: string,
     args: { [K in keyof Inputs]: pulumi.Input<Inputs[K]> },
     opts?: pulumi.CustomResourceOptions,
   ) {
-    const secretOutputs = pulumi.mergeOptions(opts, { additionalSecretOutputs: ["secrets", "token"] });
-    super(
-      thinProvider("WorkerSecretSet"),
-      name,
-      { ...args, drift: undefined },
-      secretOutputs,
-      "cloudflare",
-      "WorkerSecretSet",
-    );
+    super("WorkerSecretSet", name, { ...args, drift: undefined }, ["secrets", "token"], opts);
   }
 }
 

@@ -1,5 +1,5 @@
-import * as pulumi from "@pulumi/pulumi";
-import { thinProvider } from "../thin";
+import type * as pulumi from "@pulumi/pulumi";
+import { ThinResource } from "../thin";
 import type { Inputs } from "./postgres-login-claim.provider";
 
 export type PostgresLoginClaimArgs = { [K in keyof Inputs]: pulumi.Input<Inputs[K]> };
@@ -10,8 +10,8 @@ export type PostgresLoginClaimArgs = { [K in keyof Inputs]: pulumi.Input<Inputs[
  * If the engine dies while `PostgresLogin` creates the login, neither state nor, once the edit is taken back, config names
  * it any more. The claim does: deleted after its login, it sweeps what carries that login's URN.
  */
-export class PostgresLoginClaim extends pulumi.dynamic.Resource {
+export class PostgresLoginClaim extends ThinResource {
   constructor(name: string, args: PostgresLoginClaimArgs, opts?: pulumi.CustomResourceOptions) {
-    super(thinProvider("PostgresLoginClaim"), name, { ...args }, opts, "postgres", "PostgresLoginClaim");
+    super("PostgresLoginClaim", name, args, [], opts);
   }
 }

@@ -1,5 +1,5 @@
-import * as pulumi from "@pulumi/pulumi";
-import { thinProvider } from "../thin";
+import type * as pulumi from "@pulumi/pulumi";
+import { ThinResource } from "../thin";
 import type { Inputs } from "./postgres-login.provider";
 
 export type PostgresLoginArgs = { [K in keyof Inputs]: pulumi.Input<Inputs[K]> };
@@ -14,7 +14,7 @@ export type PostgresLoginArgs = { [K in keyof Inputs]: pulumi.Input<Inputs[K]> }
  * then logs in as it and runs the declared checks. `delete` retires it: see components/postgres/retire.ts. A role of that name
  * without the URN is refused and left untouched.
  */
-export class PostgresLogin extends pulumi.dynamic.Resource {
+export class PostgresLogin extends ThinResource {
   declare readonly login: pulumi.Output<string>;
   /** Random and public; consumers report it. */
   declare readonly tag: pulumi.Output<string>;
@@ -22,19 +22,6 @@ export class PostgresLogin extends pulumi.dynamic.Resource {
   declare readonly debts: pulumi.Output<string[]>;
 
   constructor(name: string, args: PostgresLoginArgs, opts?: pulumi.CustomResourceOptions) {
-    super(
-      thinProvider("PostgresLogin"),
-      name,
-      {
-        ...args,
-        password: pulumi.secret(args.password),
-        consumers: pulumi.secret(args.consumers),
-        tag: undefined,
-        debts: undefined,
-      },
-      pulumi.mergeOptions(opts, { additionalSecretOutputs: ["password", "consumers"] }),
-      "postgres",
-      "PostgresLogin",
-    );
+    super("PostgresLogin", name, { ...args, tag: undefined, debts: undefined }, ["password", "consumers"], opts);
   }
 }

@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import type { ConsumerRecord, Deliverable, Generation } from "../credential";
 import { credentialLogin } from "../rotation/login";
 import type { PostgresCredential, PostgresServer } from "../rotation/model";
+import { typeOf } from "../thin";
 import { PostgresLogin } from "./postgres-login";
 import { PostgresLoginClaim } from "./postgres-login-claim";
 import { scramVerifier } from "./scram";
@@ -190,7 +191,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
     }
 
     function urnOfLogin(resource: string): pulumi.Output<string> {
-      return pulumi.createUrn(resource, "pulumi-nodejs:dynamic/postgres:PostgresLogin", ownUrn);
+      return pulumi.createUrn(resource, typeOf("PostgresLogin"), ownUrn);
     }
 
     function allLogins(): string[] {
