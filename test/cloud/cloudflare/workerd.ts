@@ -19,6 +19,9 @@ export interface Instance {
 /** The binary that miniflare brings. */
 const { default: workerd } = createRequire(require.resolve("miniflare"))("workerd") as { default: string };
 
+/** The code throws at its start, or never answers. */
+export class WorkerStartError extends Error {}
+
 const bundles = new Map<string, Promise<string>>();
 
 /** Bundles a Worker's entry file for workerd, once a process. */
@@ -49,6 +52,9 @@ async function makeBundle(entry: string): Promise<string> {
 export async function boot(versionId: string, code: string, bindings: Record<string, string>): Promise<Instance> {
   process.env.MINIFLARE_WORKERD_PATH = supervisor().launcher(workerd);
   let output = "";
+  const { TMPDIR } = process.env;
+  // Its temporary folder is to go with ours, also when the process is killed; the constructor chooses it.
+  process.env.TMPDIR = supervisor().dir;
   const runtime = new Miniflare({
     modules: true,
     script: code,
@@ -66,6 +72,8 @@ export async function boot(versionId: string, code: string, bindings: Record<str
       stderr.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-2000)));
     },
   });
+  if (TMPDIR === undefined) delete process.env.TMPDIR;
+  else process.env.TMPDIR = TMPDIR;
   const dispose = async (): Promise<void> => {
     await runtime.dispose();
     supervisor().sweep();
@@ -85,13 +93,10 @@ export async function boot(versionId: string, code: string, bindings: Record<str
       },
     };
   } catch (error) {
-    await dispose();
-    throw new Error(
-      `the Worker did not start: ${output || (error instanceof Error ? error.message : "no reason given")}`,
-      {
-        cause: error,
-      },
-    );
+    // It rejects with the same error when the process never ran.
+    await dispose().catch(() => undefined);
+    const reason = output || (error instanceof Error ? error.message : "no reason given");
+    throw new WorkerStartError(`the Worker did not start: ${reason}`, { cause: error });
   }
 }
 
