@@ -3,7 +3,6 @@
 // the modules, since the build shares the user's Go caches.
 import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { prepareEngine, type Engine, type EngineOptions } from "../support/engine";
@@ -181,14 +180,50 @@ it("names a Go that is too old", async () => {
   );
 });
 
-it("keeps the user's login, state, plugins and credentials out of a run", () => {
-  process.env["PULUMI_ACCESS_TOKEN"] = "of the user";
-  const env = built.env({ EXTRA: "1" });
-  delete process.env["PULUMI_ACCESS_TOKEN"];
-  expect(env["PULUMI_HOME"]).toBe(built.home);
-  expect(built.home.startsWith(os.homedir() + "/.pulumi")).toBe(false);
-  expect(Object.keys(env).filter((name) => /TOKEN|PASSWORD|KEY|NODE_OPTIONS/.test(name))).toEqual([]);
-  expect(env["EXTRA"]).toBe("1");
+describe("the home", () => {
+  const plugin = (home: string) => path.join(home, "plugins", "resource-random-v4.21.2", "pulumi-resource-random");
+
+  it("keeps the user's login, state, plugins and credentials out of a run", () => {
+    const { PULUMI_ACCESS_TOKEN: token } = process.env;
+    process.env["PULUMI_ACCESS_TOKEN"] = "of the user";
+    const env = built.env({ EXTRA: "1" });
+    restore("PULUMI_ACCESS_TOKEN", token);
+    expect(env).toMatchObject({ PULUMI_HOME: built.home, PULUMI_IGNORE_AMBIENT_PLUGINS: "1", EXTRA: "1" });
+    expect(path.dirname(path.dirname(built.home))).toBe(folder.make("built"));
+    expect(Object.keys(env).filter((name) => /TOKEN|PASSWORD|KEY|NODE_OPTIONS/.test(name))).toEqual([]);
+  });
+
+  it("takes an official plugin that the user has, in place of a stand-in, and changes nothing of it", async () => {
+    const { options } = quiet("users-plugin", { path: path.dirname(built.pulumi) });
+    expect((await prepareEngine(options)).plugins["random"]).toBe("stand-in");
+    const { PULUMI_HOME: home } = process.env;
+    const users = folder.make("users-home");
+    fs.mkdirSync(path.dirname(plugin(users)), { recursive: true });
+    fs.writeFileSync(plugin(users), "official", { mode: 0o755 });
+    process.env["PULUMI_HOME"] = users;
+    try {
+      const engine = await prepareEngine(options);
+      expect(engine.plugins).toMatchObject({ random: "official", postgresql: "stand-in" });
+      expect(fs.readFileSync(plugin(engine.home), "utf8")).toBe("official");
+    } finally {
+      restore("PULUMI_HOME", home);
+    }
+    // No longer to be had: the link is replaced, not written through.
+    expect((await prepareEngine(options)).plugins["random"]).toBe("stand-in");
+    expect(fs.readFileSync(plugin(users), "utf8")).toBe("official");
+  });
+
+  // With a network the first run fetches them, without one it fails: the second asks for neither.
+  it("tries to fetch official plugins once", { timeout: 120_000 }, async () => {
+    const { options, lines } = quiet("download", { path: path.dirname(built.pulumi), downloadPlugins: true });
+    const first = await prepareEngine(options);
+    const fetched = lines.filter((line) => line.startsWith("fetching the official plugin"));
+    expect(fetched).toHaveLength(2);
+    expect((await prepareEngine(options)).plugins).toEqual(first.plugins);
+    expect(lines.filter((line) => line.startsWith("fetching the official plugin"))).toEqual(fetched);
+    const isOfficial = !fs.readFileSync(plugin(first.home), "latin1").startsWith("#!/bin/sh");
+    expect(first.plugins["random"]).toBe(isOfficial ? "official" : "stand-in");
+  });
 });
 
 function restore(name: string, value: string | undefined): void {

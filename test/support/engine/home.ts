@@ -64,8 +64,8 @@ export async function installPlugins(plan: PluginPlan): Promise<Record<string, S
     // No TypeScript loader: under the official launcher the provider finds none either.
     "pulumi-nodejs": installBundled(plan, "resource", "pulumi-nodejs", [dynamicProvider(plan.checkout)]),
   };
-  for (const name of RESOURCE_PLUGINS) served[name] = await installResourcePlugin(plan, name);
-  return served;
+  const resources = RESOURCE_PLUGINS.map(async (name) => [name, await installResourcePlugin(plan, name)] as const);
+  return { ...served, ...Object.fromEntries(await Promise.all(resources)) };
 }
 
 const typescript = (plan: PluginPlan, file: string) => [

@@ -45,38 +45,43 @@ export async function withLock<T>(folder: string, options: LockOptions, work: ()
 }
 
 async function acquire(folder: string, options: LockOptions): Promise<string> {
-  const own = path.join(folder, `claim-${os.hostname()}-${process.pid}-${Math.random().toString(36).slice(2)}`);
-  fs.writeFileSync(own, JSON.stringify({ pid: process.pid, host: os.hostname(), started: startOf(process.pid) }));
   const deadline = Date.now() + options.timeoutMs;
   let told = false;
-  try {
-    for (;;) {
-      const highest = Math.max(0, ...numbers(folder));
-      const holder = liveOwner(path.join(folder, `lock.${highest}`));
-      if (holder === undefined) {
-        const file = path.join(folder, `lock.${highest + 1}`);
-        if (linkExclusively(own, file)) {
-          if (Math.max(...numbers(folder)) === highest + 1) {
-            for (const n of numbers(folder))
-              if (n <= highest) fs.rmSync(path.join(folder, `lock.${n}`), { force: true });
-            return file;
-          }
-          // Looked before a later lock was made and its forerunners removed: not in force.
-          fs.rmSync(file, { force: true });
-        }
-        continue;
-      }
-      if (Date.now() > deadline)
-        throw new Error(
-          `${folder} has been locked by ${holder} for ${options.timeoutMs / 1000} s; end that process, or wait`,
-        );
-      if (!told) options.onWait?.(holder);
-      told = true;
-      await sleep(POLL_MS);
+  for (;;) {
+    const highest = Math.max(0, ...numbers(folder));
+    const holder = liveOwner(path.join(folder, `lock.${highest}`));
+    if (holder === undefined) {
+      const file = claim(folder, highest + 1);
+      if (file !== undefined) return file;
+      continue;
     }
-  } finally {
-    fs.rmSync(own, { force: true });
+    if (Date.now() > deadline) {
+      const seconds = options.timeoutMs / 1000;
+      throw new Error(`${folder} has been locked by ${holder} for ${seconds} s: wait for that process, or end it`);
+    }
+    if (!told) options.onWait?.(holder);
+    told = true;
+    await sleep(POLL_MS);
   }
+}
+
+/** Creates lock n, whole at once; undefined when somebody else was first. */
+function claim(folder: string, n: number): string | undefined {
+  const file = path.join(folder, `lock.${n}`);
+  const whole = path.join(folder, `claim-${os.hostname()}-${process.pid}`);
+  fs.writeFileSync(whole, JSON.stringify({ pid: process.pid, host: os.hostname(), started: startOf(process.pid) }));
+  try {
+    if (!linkExclusively(whole, file)) return undefined;
+  } finally {
+    fs.rmSync(whole);
+  }
+  if (Math.max(...numbers(folder)) > n) {
+    // Looked before a later lock was made and its forerunners removed: not in force.
+    fs.rmSync(file);
+    return undefined;
+  }
+  for (const other of numbers(folder)) if (other < n) fs.rmSync(path.join(folder, `lock.${other}`), { force: true });
+  return file;
 }
 
 function numbers(folder: string): number[] {
