@@ -129,7 +129,11 @@ function parsePostgres(raw: unknown, problems: Problem[]): PostgresServer {
   const command = "`pulumi config set --secret postgresPassword`";
   fields.onlyKnown(["host", "port", "database", "username", "sslmode", "superuser"], (key) =>
     key === "password"
-      ? { what: "does not belong here in plain text", fix: `remove it, change that password and run ${command}` }
+      ? {
+          what: "does not belong here in plain text",
+          allowed: "the secret postgresPassword",
+          fix: `remove it, change that password and run ${command}`,
+        }
       : undefined,
   );
   const server: PostgresServer = {
@@ -157,6 +161,7 @@ function parseCloudflare(raw: unknown, problems: Problem[]): CloudflareAccount {
     /token|key/i.test(key)
       ? {
           what: "does not belong here in plain text",
+          allowed: "the secret cloudflareApiToken",
           fix: "remove it, revoke that token and run `pulumi config set --secret cloudflareApiToken`",
         }
       : undefined,

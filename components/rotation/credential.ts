@@ -244,16 +244,16 @@ function parseGrants(fields: Fields): GrantSpec[] {
       entry.refuse("privileges", { what: "names no privilege", allowed, fix: "name at least one" });
     }
     if (objectType !== "database") grant.schema = entry.text("schema", IDENTIFIER);
-    else misplaced(entry, "schema", "is not for a database");
+    else misplaced(entry, "schema", "is not for a database", "objectType and privileges");
     if (objectType === "table" || objectType === "sequence")
       grant.objects = entry.texts("objects", "names", IDENTIFIER);
-    else misplaced(entry, "objects", `is not for a ${objectType}`);
+    else misplaced(entry, "objects", `is not for a ${objectType}`, "objects of a table or sequence");
     return [grant];
   });
 }
 
-function misplaced(entry: Fields, key: string, what: string): void {
-  if (entry.has(key)) entry.refuse(key, { what, fix: "remove it" });
+function misplaced(entry: Fields, key: string, what: string, allowed: string): void {
+  if (entry.has(key)) entry.refuse(key, { what, allowed, fix: "remove it" });
 }
 
 /** The template is not shown: somebody may have written a password into it. */

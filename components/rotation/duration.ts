@@ -1,7 +1,7 @@
 /** Durations as config writes them: a whole number and a unit, `90d`, `24h`, `5m`, `60s`, `500ms`. */
 
 const UNITS = { d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000, ms: 1 } as const;
-const DURATION = /^(\d{1,15})(d|h|m|s|ms)$/;
+const DURATION = /^(\d{1,16})(d|h|m|s|ms)$/;
 
 export const DURATION_ALLOWED = "a whole number with a unit: 500ms, 60s, 5m, 24h, 90d";
 

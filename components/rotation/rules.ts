@@ -60,7 +60,8 @@ function valueLength({ where, credential }: PlacedPostgres, server: PostgresServ
     refuse({ where: `${where}.url`, what: `gives a value of ${bytes} bytes`, allowed, fix: "shorten it" });
   }
   const plain = /[?&\s]sslmode=(disable|allow|prefer)\b/.exec(credential.url)?.[1];
-  if (plain !== undefined && server !== undefined && !isLoopbackHost(server.host)) {
+  // With sslmode disable the template's default has it too, and the server's own setting is refused already.
+  if (plain !== undefined && server?.sslmode === "verify-full" && !isLoopbackHost(server.host)) {
     const what = `allows a connection without TLS: sslmode=${plain}`;
     refuse({ where: `${where}.url`, what, allowed: "sslmode=verify-full or require", fix: "write one of these" });
   }
@@ -77,7 +78,15 @@ interface Claim {
 function roleClashes(all: PlacedPostgres[], server: PostgresServer | undefined, refuse: Refuse): void {
   const taken = new Map<string, string>();
   if (server !== undefined && server.username !== "") taken.set(server.username, "the admin of rollover:postgres");
-  for (const { credential } of all) taken.set(credential.owner, `the owner role of ${credential.name}`);
+  for (const { where, credential } of all) {
+    if (credential.owner === "") continue;
+    if (credential.owner === server?.username) {
+      const what = "is also the admin of rollover:postgres, whose rights every login would have";
+      const allowed = "a role of its own";
+      refuse({ where: `${where}.owner`, what, value: show(credential.owner), allowed, fix: "set another `owner`" });
+    }
+    taken.set(credential.owner, `the owner role of ${credential.name}`);
+  }
   const prefixes = new Map<string, string>();
   for (const { where, credential } of all) {
     if (credential.login === "") continue;
@@ -101,8 +110,9 @@ function roleClashes(all: PlacedPostgres[], server: PostgresServer | undefined, 
 }
 
 function claims(where: string, credential: PostgresCredential): Claim[] {
-  const logins = credential.generations.map((stamp) => ({
-    name: credentialLogin(credential, stamp),
+  const names = new Set(credential.generations.map((stamp) => credentialLogin(credential, stamp)));
+  const logins = [...names].map((name) => ({
+    name,
     by: `a login of ${credential.name}`,
     where: `${where}.login`,
   }));

@@ -1,0 +1,295 @@
+// Proves by properties that parseStack takes any valid config, refuses every single mutation of it, and throws nothing but
+// ConfigError; also what raw config, defaults, templates and the project's own stack files become. Does not run Pulumi.
+import * as fc from "fast-check";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { parse } from "yaml";
+import { describe, expect, it } from "vitest";
+import { parseStack } from "../../components/rotation/config";
+import { ConfigError } from "../../components/rotation/problem";
+import { rawConfig } from "../../components/rotation/raw-config";
+import { checkProblem } from "../../components/rotation/sql";
+import { fillTemplate, isLoopbackHost } from "../../components/rotation/url";
+import { changed, goodConfig, rawOf, type Mapping } from "./config-fixture";
+
+const stamps = fc
+  .uniqueArray(fc.tuple(fc.integer({ min: 1, max: 28 }), fc.integer({ min: 1, max: 12 })), {
+    minLength: 1,
+    maxLength: 6,
+    selector: ([dayOfMonth, counter]) => `${dayOfMonth}.${counter}`,
+  })
+  .map((pairs) =>
+    pairs.map(([d, counter]) => `2026-11-${String(d).padStart(2, "0")}${counter === 1 ? "" : `.${counter}`}`),
+  );
+const duration = fc.integer({ min: 1, max: 3600 }).map((seconds) => `${seconds}s`);
+
+/** Names, consumers and secret names carry the index, so that nothing clashes by chance. */
+const credential = (index: number): fc.Arbitrary<Mapping> => {
+  const deliver = [{ worker: "w0", as: `SECRET_${index}` }];
+  const random = fc.record(
+    {
+      kind: fc.constant("random"),
+      generations: stamps,
+      length: fc.integer({ min: 16, max: 5120 }),
+      output: fc.boolean(),
+      deliver: fc.constantFrom<Mapping[]>([], deliver, [{ worker: "w0", as: `S_${index}`, previousAs: `P_${index}` }]),
+    },
+    { requiredKeys: ["kind", "generations"] },
+  );
+  const postgres = fc.record(
+    {
+      kind: fc.constant("postgres"),
+      generations: stamps,
+      owner: fc.constant(`owner_${index}`),
+      existing: fc.constant(true),
+      adopted: fc.constant(`App ${index}`),
+      checks: fc.constantFrom(["SELECT 1"], ["INSERT INTO t VALUES (';') -- x", "UPDATE t SET a = $$;COMMIT$$"]),
+      grants: fc.constantFrom<Mapping[]>([], [{ objectType: "table", schema: "public", privileges: ["SELECT"] }]),
+      url: fc.constant("postgres://{user}:{password}@pool.example.com/{database}"),
+      quiet: duration,
+      deliver: fc.constantFrom<Mapping[]>([], deliver),
+    },
+    { requiredKeys: ["kind", "generations", "existing"] },
+  );
+  return fc.oneof(random, postgres);
+};
+
+const validConfig: fc.Arbitrary<Mapping> = fc
+  .tuple(fc.integer({ min: 1, max: 6 }), fc.record({ answers: fc.integer({ min: 1, max: 1000 }), settle: duration }))
+  .chain(([count, worker]) =>
+    fc.tuple(...Array.from({ length: count }, (_, index) => credential(index))).map((list) => ({
+      postgres: { host: "127.0.0.1", username: "rollover_admin", sslmode: "disable" },
+      cloudflare: { accountId: "0123456789abcdef0123456789abcdef", apiUrl: "http://127.0.0.1:1/client/v4" },
+      workers: { w0: worker },
+      credentials: Object.fromEntries(list.map((entry, index) => [`c${index}`, entry])),
+    })),
+  );
+
+type Mutation = (config: Mapping, credential: Mapping) => void;
+/** Each makes any valid config invalid. */
+const mutations: Record<string, Mutation> = {
+  "a bad stamp": (_, c) => (c.generations as unknown[]).push("2026-02-30"),
+  "a stamp twice": (_, c) => (c.generations as unknown[]).push((c.generations as unknown[])[0]),
+  "no stamps": (_, c) => (c.generations = []),
+  "generation too": (_, c) => (c.generation = "2026-11-20"),
+  "an unknown key": (_, c) => (c.unknown = 1),
+  "no kind": (_, c) => delete c.kind,
+  "a setting of the other kind": (_, c) => (c[c.kind === "random" ? "database" : "length"] = 20),
+  "an unknown consumer": (_, c) => (c.deliver = [{ worker: "w1", as: "X" }]),
+  "a reserved name": (_, c) => (c.deliver = [{ worker: "w0", as: "ROLLOVER_PROBE_TOKEN" }]),
+  "a name twice": (_, c) => (c.deliver = [1, 2].map(() => ({ worker: "w0", as: "X" }))),
+  "too many names": (_, c) => (c.deliver = Array.from({ length: 99 }, (_item, i) => ({ worker: "w0", as: `X${i}` }))),
+  "a text for a flag": (_, c) => (c.output = "true"),
+  "a mapping for a list": (_, c) => (c.deliver = {}),
+  "an unknown setting of Postgres": (config) => ((config.postgres as Mapping).pasword = "x"),
+  "no host": (config) => delete (config.postgres as Mapping).host,
+  "a far API": (config) => ((config.cloudflare as Mapping).apiUrl = "https://api.example.com/client/v4"),
+  "a bad name": (config, c) => ((config.credentials as Mapping)["Not good"] = { ...c, deliver: [] }),
+  "no consumers": (config, c) => {
+    c.deliver = [{ worker: "w0", as: "X" }];
+    delete config.workers;
+  },
+};
+
+describe("parseStack", () => {
+  it("takes any valid config, and keeps stamps and names", () => {
+    fc.assert(
+      fc.property(validConfig, (config) => {
+        const model = parseStack(rawOf(config));
+        const declared = Object.entries(config.credentials as Record<string, Mapping>);
+        expect(model.credentials.map(({ name, generations }) => [name, generations])).toEqual(
+          declared.map(([name, entry]) => [name, entry.generations]),
+        );
+      }),
+      { numRuns: 300 },
+    );
+  });
+
+  it.each(Object.entries(mutations))("refuses any valid config with %s", (_name, mutate) => {
+    fc.assert(
+      fc.property(validConfig, fc.nat(), (config, pick) => {
+        const bad = structuredClone(config);
+        const entries = Object.values(bad.credentials as Record<string, Mapping>);
+        mutate(bad, entries[pick % entries.length] ?? {});
+        expect(() => parseStack(rawOf(bad))).toThrow(ConfigError);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  it("throws nothing but ConfigError, whatever stands in the config", () => {
+    const words = [
+      "kind",
+      "random",
+      "postgres",
+      "generations",
+      "deliver",
+      "worker",
+      "as",
+      "url",
+      "grants",
+      "objectType",
+    ];
+    const key = fc.oneof(
+      fc.constantFrom(...words, "table", "schema", "privileges", "checks", "__proto__"),
+      fc.string(),
+    );
+    const { value } = fc.letrec((tie) => ({
+      value: fc.oneof(
+        { maxDepth: 4 },
+        fc.oneof(fc.jsonValue({ maxDepth: 1 }), key, fc.constant("2026-11-20")),
+        fc.array(tie("value"), { maxLength: 4 }),
+        fc.dictionary(key, tie("value"), { maxKeys: 6 }),
+      ),
+    }));
+    const raw = fc.record({
+      ...{ postgres: value, cloudflare: value, workers: value, credentials: fc.dictionary(key, value), abandon: value },
+      ...{ keys: fc.array(fc.string()), hasPostgresPassword: fc.boolean(), hasCloudflareApiToken: fc.boolean() },
+    });
+    let refused = 0;
+    fc.assert(
+      fc.property(raw, (config) => {
+        try {
+          parseStack(config);
+        } catch (error) {
+          expect(error).toBeInstanceOf(ConfigError);
+          refused++;
+        }
+      }),
+      { numRuns: 2000 },
+    );
+    expect(refused).toBeGreaterThan(1000);
+  });
+
+  it("fills in every default", () => {
+    const model = parseStack(changed({}));
+    expect(model.postgres).toEqual({
+      ...{ host: "db.example.com", port: 5432, database: "postgres", username: "rollover_admin" },
+      ...{ sslmode: "verify-full", superuser: false },
+    });
+    expect(model.cloudflare?.apiUrl).toBe("https://api.cloudflare.com/client/v4");
+    expect(model.workers[1]).toEqual({
+      name: "pages",
+      script: "pages",
+      answers: 20,
+      withinMs: 300_000,
+      settleMs: 60_000,
+    });
+    expect(model.credentials[0]).toMatchObject({ kind: "random", length: 48, output: false });
+    expect(model.credentials[1]).toEqual({
+      ...{ name: "rounds-db", kind: "postgres", generations: ["2026-11-20"], output: false },
+      ...{ deliver: [{ worker: "rounds-api", as: "DATABASE_URL" }], database: "rounds", owner: "rounds_owner" },
+      ...{ existing: false, login: "rounds", inPlace: false, checks: [], grants: [], quietMs: 60_000 },
+      ...{ url: "postgresql://{user}:{password}@{host}:{port}/{database}?sslmode=verify-full", dropOnDestroy: false },
+    });
+  });
+
+  it.each(["prod", "local"])("takes Pulumi.%s.yaml once its secrets are set", (stack) => {
+    const file = path.resolve(__dirname, `../../Pulumi.${stack}.yaml`);
+    const { config } = parse(fs.readFileSync(file, "utf8")) as { config: Mapping };
+    const own = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("rollover:", ""), value]));
+    const credentials = parseStack(rawOf(own)).credentials;
+    expect(credentials.map(({ name, kind }) => [name, kind])).toEqual([
+      ["session-key", "random"],
+      ["rounds-db", "postgres"],
+    ]);
+    const missing = ["postgresPassword", "cloudflareApiToken"];
+    expect(() => parseStack(rawOf(own, { missing }))).toThrow(/run `pulumi config set --secret postgresPassword`/);
+  });
+});
+
+describe("rawConfig", () => {
+  const read = (texts: Record<string, string>, isSecret?: (key: string) => boolean) =>
+    rawConfig((key) => texts[key], Object.keys(texts), isSecret);
+
+  it("reads what Pulumi hands over as JSON", () => {
+    const { postgres, cloudflare, ...rest } = goodConfig();
+    const texts = Object.fromEntries(
+      Object.entries({ postgres, cloudflare, ...rest }).map(([k, v]) => [k, JSON.stringify(v)]),
+    );
+    const raw = read({ ...texts, postgresPassword: "x", cloudflareApiToken: "y" });
+    expect(parseStack(raw)).toEqual(parseStack(rawOf(goodConfig())));
+  });
+
+  it("counts the schema's defaults as not set", () => {
+    const raw = read({ postgres: "{}", cloudflare: "{}", postgresPassword: "", cloudflareApiToken: "", abandon: "[]" });
+    expect(raw.hasPostgresPassword || raw.hasCloudflareApiToken).toBe(false);
+    expect(parseStack(raw)).toEqual({ workers: [], credentials: [], abandon: [] });
+  });
+
+  it("names a text in the place of a mapping without showing it, and a secret in plain text", () => {
+    const raw = read({ postgres: "hunter2", cloudflareApiToken: "hunter2" }, () => false);
+    expect(() => parseStack(raw)).toThrow(
+      /cloudflareApiToken\n {2}stands in plain text[^]*rollover:postgres\n {2}is no mapping: a text/,
+    );
+    expect(() => parseStack(raw)).not.toThrow(/hunter2/);
+  });
+});
+
+describe("templates and addresses", () => {
+  it("encode what is filled in", () => {
+    const parts = { user: "a b", password: "p/w", host: "::1", port: 5433, database: "x$y" };
+    expect(fillTemplate("postgresql://{user}:{password}@{host}:{port}/{database}", parts)).toBe(
+      "postgresql://a%20b:p%2Fw@[::1]:5433/x%24y",
+    );
+  });
+
+  it.each(["127.0.0.1", "127.9.8.7", "localhost", "::1", "[::1]", "LOCALHOST"])("%s is loopback", (host) => {
+    expect(isLoopbackHost(host)).toBe(true);
+  });
+
+  it.each(["127.0.0.1.example.com", "localhost.example.com", "10.0.0.1", "127.0.0.256", "0.0.0.0", ""])(
+    "%s is not loopback",
+    (host) => {
+      expect(isLoopbackHost(host)).toBe(false);
+    },
+  );
+});
+
+describe("checks", () => {
+  it.each([
+    ...[
+      "SELECT 1",
+      "select 1;",
+      "SELECT ';' ;",
+      "SELECT $a$;COMMIT;$a$",
+      'SELECT ";"',
+      "/* ; /* ; */ ; */ SELECT 1 -- ;",
+    ],
+    ...["SELECT E'\\';'", "SELECT 'a\\'", "SELECT a$1 FROM t", "UPDATE rounds SET n = 1", "SELECT date'2026-01-01\\'"],
+  ])("%s is one statement", (sql) => {
+    expect(checkProblem(sql)).toBeUndefined();
+  });
+
+  it.each([
+    ...[
+      "COMMIT",
+      "-- x\nROLLBACK",
+      "begin;",
+      "START TRANSACTION",
+      "END",
+      "abort",
+      "SAVEPOINT a",
+      "PREPARE TRANSACTION 'a'",
+    ],
+    ...[
+      "SET ROLE admin",
+      "set local role admin",
+      "RESET ROLE",
+      "SET SESSION AUTHORIZATION x",
+      "SELECT 1; SELECT 2",
+      ";",
+      "",
+    ],
+    ...[
+      "SELECT 'open",
+      "SELECT /* open",
+      "SELECT $a$ open $b$",
+      "SELECT E'\\'",
+      "COPY t FROM STDIN",
+      "SELECT '\\'; COMMIT",
+    ],
+  ])("%s is refused", (sql) => {
+    expect(checkProblem(sql)).toBeTypeOf("string");
+  });
+});
