@@ -6,19 +6,18 @@ import {
   PostgresRole,
   RandomSecret,
   rawConfig,
-  WorkerProbe,
+  WorkerConsumer,
   WorkerSecrets,
 } from "./components";
-import type { Credential, PostgresServer, StackModel } from "./components";
+import type { Credential, PostgresServer, StackModel, Worker } from "./components";
 
 const config = new pulumi.Config();
 const stack = readStack();
 
-const probes = new Map(stack.workers.map((worker) => [worker.name, new WorkerProbe(worker.name, { worker })]));
+const consumers = new Map(stack.workers.map((worker) => [worker.name, declareConsumer(worker)]));
 const declared = declareCredentials();
-for (const worker of stack.workers) {
-  const probe = probes.get(worker.name);
-  if (probe) new WorkerSecrets(worker.name, { worker, probe, credentials: declared.map(({ component }) => component) });
+for (const [name, { worker, consumer }] of consumers) {
+  new WorkerSecrets(name, { worker, consumer, credentials: declared.map(({ component }) => component) });
 }
 
 /** What each credential is now. Nothing in it is secret. */
@@ -60,17 +59,26 @@ function readStack(): StackModel {
   }
 }
 
+function declareConsumer(worker: Worker) {
+  const server = stack.postgres ? { server: stack.postgres } : {};
+  return { worker, consumer: new WorkerConsumer(worker.name, { worker, credentials: stack.credentials, ...server }) };
+}
+
 function declareCredentials() {
-  const { postgres } = stack;
-  const provider = postgres && postgresProvider(postgres);
+  const { postgres: server } = stack;
+  const provider = server && postgresProvider(server);
   return stack.credentials.map((credential) => {
-    if (credential.kind === "random")
-      return { credential, component: new RandomSecret(credential.name, { credential }) };
-    if (!postgres || !provider) throw new pulumi.RunError(`${credential.name}: rollover:postgres is not set`);
-    const consumers = pulumi.all(credential.deliver.flatMap(({ worker }) => probes.get(worker)?.record ?? []));
+    const { name } = credential;
+    const to = [...new Set(credential.deliver.map(({ worker }) => worker))].flatMap(
+      (worker) => consumers.get(worker)?.consumer ?? [],
+    );
+    const after = to.map(({ delivery }) => delivery);
+    if (credential.kind === "random") return { credential, component: new RandomSecret(name, { credential, after }) };
+    if (!server || !provider) throw new pulumi.RunError(`${name}: rollover:postgres is not set`);
+    const records = pulumi.all(to.flatMap(({ record }) => record ?? []));
     return {
       credential,
-      component: new PostgresRole(credential.name, { credential, server: postgres, consumers, provider }),
+      component: new PostgresRole(name, { credential, server, consumers: records, provider, after }),
     };
   });
 }

@@ -16,8 +16,6 @@ export interface Deliverable {
   readonly deliver: readonly Delivery[];
   /** Current first. */
   readonly generations: readonly Generation[];
-  /** Whatever of the delivered value is no secret (a URL's template): a change of it is delivered again. */
-  readonly shape: pulumi.Input<string>;
 }
 
 /** Where a consumer can be asked which generations it holds: recorded with each login that is delivered to it. */

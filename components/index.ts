@@ -1,5 +1,7 @@
 /** The public entry: components to declare credentials and their consumers with, and the config that index.ts builds them from. */
-export { WorkerProbe, WorkerSecrets } from "./cloudflare/worker-secrets";
+export { WorkerConsumer } from "./cloudflare/worker-consumer";
+export type { WorkerConsumerArgs } from "./cloudflare/worker-consumer";
+export { WorkerSecrets } from "./cloudflare/worker-secrets";
 export type { WorkerSecretsArgs } from "./cloudflare/worker-secrets";
 export type { ConsumerRecord, Deliverable, Generation } from "./credential";
 export { PostgresRole } from "./postgres/postgres-role";

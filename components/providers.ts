@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { CloudflareApi } from "./cloudflare/api";
 import { consumerAsker } from "./cloudflare/attest";
+import { workerDelivery } from "./cloudflare/worker-delivery.provider";
 import { workerSecretSet } from "./cloudflare/worker-secret-set.provider";
 import { postgresLoginClaim } from "./postgres/postgres-login-claim.provider";
 import { postgresLogin } from "./postgres/postgres-login.provider";
@@ -19,6 +20,8 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
     console.warn(line);
   };
   switch (kind) {
+    case "WorkerDelivery":
+      return workerDelivery(api());
     case "WorkerSecretSet":
       return workerSecretSet(api(), stack.abandon, warn);
     case "PostgresLogin":

@@ -1,7 +1,12 @@
 import * as pulumi from "@pulumi/pulumi";
 
 /** The custom resources of this library, with the module that stands in their type: `pulumi-nodejs:dynamic/<module>:<kind>`. */
-const modules = { PostgresLoginClaim: "postgres", PostgresLogin: "postgres", WorkerSecretSet: "cloudflare" };
+const modules = {
+  PostgresLoginClaim: "postgres",
+  PostgresLogin: "postgres",
+  WorkerDelivery: "cloudflare",
+  WorkerSecretSet: "cloudflare",
+};
 
 export type Kind = keyof typeof modules;
 

@@ -1,37 +1,13 @@
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
-import type { ConsumerRecord, Deliverable, Generation } from "../credential";
+import type { Deliverable, Generation } from "../credential";
 import type { Worker } from "../rotation/model";
 import { ThinResource } from "../thin";
+import type { WorkerConsumer } from "./worker-consumer";
 import type { Inputs } from "./worker-secret-set.provider";
-
-/**
- * The bearer token that a Worker's probe asks for, and where the probe is. A component of its own, since logins record it
- * before the Worker gets anything.
- */
-export class WorkerProbe extends pulumi.ComponentResource {
-  readonly token: pulumi.Output<string>;
-  /** How to ask this Worker; undefined if it has no probe. */
-  readonly record: pulumi.Output<ConsumerRecord> | undefined;
-
-  constructor(name: string, args: { worker: Worker }, opts?: pulumi.ComponentResourceOptions) {
-    super("rollover:cloudflare:WorkerProbe", name, {}, opts);
-    const { worker } = args;
-    this.token = pulumi.secret(
-      new random.RandomPassword(`${name}-probe`, { length: 40, special: false }, { parent: this }).result,
-    );
-    const url = worker.probe;
-    this.record =
-      url === undefined
-        ? undefined
-        : this.token.apply((token) => ({ worker: worker.name, script: worker.script, url, token }));
-    this.registerOutputs({});
-  }
-}
 
 export interface WorkerSecretsArgs {
   worker: Worker;
-  probe: WorkerProbe;
+  consumer: WorkerConsumer;
   /** Every credential; those that are delivered to another Worker are passed over. */
   credentials: readonly Deliverable[];
 }
@@ -52,43 +28,31 @@ export interface WorkerSecretsArgs {
 export class WorkerSecrets extends pulumi.ComponentResource {
   constructor(name: string, args: WorkerSecretsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("rollover:cloudflare:WorkerSecrets", name, {}, opts);
-    const { worker, probe } = args;
+    const { worker, consumer } = args;
     // Sorted, so that reordering the config file delivers nothing.
     const credentials = args.credentials
       .filter(({ deliver }) => deliver.some((to) => to.worker === worker.name))
       .sort((a, b) => (a.credential < b.credential ? -1 : 1));
-    const named = credentials.flatMap(({ deliver, generations, shape }) =>
-      deliver
-        .filter((to) => to.worker === worker.name)
-        .flatMap((to) => valuesOf(to, generations).map((value) => ({ ...value, shape }))),
+    const values = credentials.flatMap(({ deliver, generations }) =>
+      deliver.filter((to) => to.worker === worker.name).flatMap((to) => valuesOf(to, generations)),
     );
     const generations = pulumi.jsonStringify(
       Object.fromEntries(credentials.map((credential) => [credential.credential, publicPart(credential)])),
     );
 
-    // In state before the delivery begins. If the engine dies while it delivers and the edit is then taken back, the secrets
-    // look delivered already; this alone differs, gets another value, and so has them delivered again.
-    const delivery = new random.RandomId(
-      `${name}-delivery`,
-      {
-        byteLength: 8,
-        keepers: { generations, shape: pulumi.jsonStringify(named.map(({ name: as, shape }) => [as, shape])) },
-      },
-      { parent: this },
-    );
     new WorkerSecretSet(
       name,
       {
         worker: worker.name,
         script: worker.script,
-        secrets: pulumi.secret(pulumi.all(Object.fromEntries(named.map((value) => [value.name, value.value])))),
+        secrets: pulumi.all(Object.fromEntries(values)),
         generations,
         probe: worker.probe ?? "",
-        token: probe.token,
+        token: consumer.token,
         answers: worker.answers,
         withinMs: worker.withinMs,
         settleMs: worker.settleMs,
-        delivery: delivery.hex,
+        delivery: consumer.delivery.delivery,
       },
       { parent: this },
     );
@@ -107,13 +71,16 @@ class WorkerSecretSet extends ThinResource {
   }
 }
 
+/** The secrets that one delivery makes of a credential: name and value. */
 function valuesOf(
   to: Deliverable["deliver"][number],
   [current, previous]: readonly Generation[],
-): { name: string; value: pulumi.Output<string> }[] {
+): [string, pulumi.Output<string>][] {
   return [
-    ...(current ? [{ name: to.as, value: current.value }] : []),
-    ...(previous && to.previousAs !== undefined ? [{ name: to.previousAs, value: previous.value }] : []),
+    ...(current ? [[to.as, current.value] as [string, pulumi.Output<string>]] : []),
+    ...(previous && to.previousAs !== undefined
+      ? [[to.previousAs, previous.value] as [string, pulumi.Output<string>]]
+      : []),
   ];
 }
 

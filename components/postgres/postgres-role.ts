@@ -4,6 +4,7 @@ import * as random from "@pulumi/random";
 import type { ConsumerRecord, Deliverable, Generation } from "../credential";
 import { credentialLogin } from "../rotation/login";
 import type { PostgresCredential, PostgresServer } from "../rotation/model";
+import { fillTemplate } from "../rotation/url";
 import { typeOf } from "../thin";
 import { PostgresLogin } from "./postgres-login";
 import { PostgresLoginClaim } from "./postgres-login-claim";
@@ -16,6 +17,8 @@ export interface PostgresRoleArgs {
   consumers: pulumi.Input<ConsumerRecord[]>;
   /** The official provider, logged in as the admin of `server`. */
   provider: postgresql.Provider;
+  /** What must have succeeded before anything is minted. */
+  after?: pulumi.Resource[];
 }
 
 /**
@@ -42,7 +45,6 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
   readonly credential: string;
   readonly deliver: PostgresCredential["deliver"];
   readonly generations: readonly Generation[];
-  readonly shape: string;
   /** Logins that act as the owner and that config does not name. */
   readonly debts: pulumi.Output<string[]>;
 
@@ -50,6 +52,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
     super("rollover:postgres:PostgresRole", name, {}, opts);
     const { credential, server } = args;
     const child = { parent: this };
+    const minted = { parent: this, dependsOn: args.after ?? [] };
     // A plain promise: as an Output it would depend on every child of ours, and so would wait for itself.
     const ownUrn = new Promise<string>((resolve) => this.urn.apply(resolve));
     const managed = { parent: this, provider: args.provider, retainOnDelete: !credential.dropOnDestroy };
@@ -62,13 +65,22 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
 
     this.credential = credential.name;
     this.deliver = credential.deliver;
-    this.shape = fillTemplate("{user}", "{password}");
     this.generations = logins.map(({ stamp, login, password }) => ({
       stamp,
       tag: login.tag,
       // From the login's resource, not the password's: ready only when proven.
       value: pulumi.secret(
-        pulumi.all([login.login, password.result]).apply(([user, text]) => fillTemplate(user, text)),
+        pulumi
+          .all([login.login, password.result])
+          .apply(([user, text]) =>
+            fillTemplate(credential.url, {
+              user,
+              password: text,
+              host: server.host,
+              port: server.port,
+              database: credential.database,
+            }),
+          ),
       ),
     }));
     this.debts = logins[0]?.login.debts ?? pulumi.output([]);
@@ -93,8 +105,9 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
       );
       return credential.grants.reduce<pulumi.Resource[]>(
         (made, grant, at) => {
-          // Two grants on one object at once fail with "tuple concurrently updated", so each waits for the one before.
-          const options = { ...managed, dependsOn: made };
+          // Two grants on one object at once fail with "tuple concurrently updated", so each waits for the one before; so
+          // whoever waits for the last waits for all.
+          const options = { ...managed, dependsOn: made.slice(-1) };
           return [
             ...made,
             new postgresql.Grant(
@@ -113,7 +126,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
       return new random.RandomPassword(
         `${name}@${stamp}`,
         { length: 32, special: false },
-        { ...child, ignoreChanges: ["length", "special"] },
+        { ...minted, ignoreChanges: ["length", "special"] },
       );
     }
 
@@ -151,7 +164,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
         quietMs: credential.quietMs,
         madeBy,
       };
-      const claim = inPlaceRole ? [] : [new PostgresLoginClaim(resource, same, { ...child, dependsOn: owned })];
+      const claim = inPlaceRole ? [] : [new PostgresLoginClaim(resource, same, minted)];
       const login = new PostgresLogin(
         resource,
         {
@@ -163,7 +176,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
           siblings: at === 0 ? allLogins() : [],
           consumers: args.consumers,
         },
-        { ...child, dependsOn: [...owned, ...claim, ...(inPlaceRole ? [inPlaceRole.role] : [])] },
+        { ...child, dependsOn: [...owned.slice(-1), ...claim, ...(inPlaceRole ? [inPlaceRole.role] : [])] },
       );
       return { stamp, login, password };
     }
@@ -197,17 +210,6 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
     function allLogins(): string[] {
       const made = stamps.map((stamp) => credentialLogin(credential, stamp));
       return credential.adopted === undefined ? made : [...made, credential.adopted];
-    }
-
-    function fillTemplate(user: string, password: string): string {
-      const parts: Record<string, string> = {
-        user,
-        password,
-        host: server.host,
-        port: String(server.port),
-        database: encodeURIComponent(credential.database),
-      };
-      return credential.url.replace(/\{(\w+)\}/g, (all, part: string) => parts[part] ?? all);
     }
   }
 }

@@ -5,6 +5,8 @@ import type { RandomCredential } from "../rotation/model";
 
 export interface RandomSecretArgs {
   credential: RandomCredential;
+  /** What must have succeeded before anything is minted. */
+  after?: pulumi.Resource[];
 }
 
 /**
@@ -25,7 +27,6 @@ export class RandomSecret extends pulumi.ComponentResource implements Deliverabl
   readonly credential: string;
   readonly deliver: RandomCredential["deliver"];
   readonly generations: readonly Generation[];
-  readonly shape = "";
 
   constructor(name: string, args: RandomSecretArgs, opts?: pulumi.ComponentResourceOptions) {
     super("rollover:random:RandomSecret", name, {}, opts);
@@ -34,7 +35,7 @@ export class RandomSecret extends pulumi.ComponentResource implements Deliverabl
     this.deliver = credential.deliver;
     this.generations = credential.generations.map((stamp) => {
       // A generation's value never changes once minted, whatever is edited here later.
-      const minted = { parent: this, ignoreChanges: ["length", "special", "byteLength"] };
+      const minted = { parent: this, dependsOn: args.after ?? [], ignoreChanges: ["length", "special", "byteLength"] };
       const value = new random.RandomPassword(
         `${name}@${stamp}`,
         { length: credential.length, special: false },

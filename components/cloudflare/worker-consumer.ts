@@ -1,0 +1,75 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import type { ConsumerRecord } from "../credential";
+import type { Credential, PostgresServer, Worker } from "../rotation/model";
+import { ThinResource } from "../thin";
+import type { Inputs } from "./worker-delivery.provider";
+
+export interface WorkerConsumerArgs {
+  worker: Worker;
+  /** Every credential; those that are delivered to another Worker are passed over. */
+  credentials: readonly Credential[];
+  server?: PostgresServer;
+}
+
+/**
+ * A Worker before it gets anything: is it there, may we change it, how is it asked, and what is it about to get.
+ *
+ * It cannot keep somebody from deploying the Worker between this look and the delivery, which looks again. Credentials wait for
+ * it (`delivery`), so a wrong API token or an unknown script stops an update before anything is minted.
+ */
+export class WorkerConsumer extends pulumi.ComponentResource {
+  /** The bearer token that the Worker's probe asks for. */
+  readonly token: pulumi.Output<string>;
+  /** How to ask this Worker; undefined if it has no probe. */
+  readonly record: pulumi.Output<ConsumerRecord> | undefined;
+  /**
+   * In state before the delivery begins. If the engine dies while it delivers and the edit is then taken back, the secrets look
+   * delivered already; this alone differs, gets another value, and so has them delivered again.
+   */
+  readonly delivery: WorkerDelivery;
+
+  constructor(name: string, args: WorkerConsumerArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("rollover:cloudflare:WorkerConsumer", name, {}, opts);
+    const { worker } = args;
+    const { script, probe: url } = worker;
+    const token = new random.RandomPassword(`${name}-probe`, { length: 40, special: false }, { parent: this });
+    this.token = pulumi.secret(token.result);
+    this.record =
+      url === undefined
+        ? undefined
+        : this.token.apply((secret) => ({ worker: worker.name, script, url, token: secret }));
+    this.delivery = new WorkerDelivery(name, { worker: worker.name, script, intent: intentOf(args) }, { parent: this });
+    this.registerOutputs({});
+  }
+}
+
+/** An intended delivery; its CRUD is in worker-delivery.provider.ts. */
+export class WorkerDelivery extends ThinResource {
+  declare readonly delivery: pulumi.Output<string>;
+
+  constructor(
+    name: string,
+    args: { [K in keyof Inputs]: pulumi.Input<Inputs[K]> },
+    opts?: pulumi.CustomResourceOptions,
+  ) {
+    super("WorkerDelivery", name, { ...args, delivery: undefined }, [], opts);
+  }
+}
+
+/** Whatever of the delivered set is known from config, sorted, so that reordering the file delivers nothing. */
+function intentOf({ worker, credentials, server }: WorkerConsumerArgs): string {
+  const entries = credentials.flatMap((credential) => {
+    const { name, generations } = credential;
+    const names = credential.deliver
+      .filter((to) => to.worker === worker.name)
+      .map(({ as, previousAs }) => [as, previousAs]);
+    if (names.length === 0) return [];
+    const url =
+      credential.kind === "postgres"
+        ? [credential.url, credential.login, credential.database, server?.host, server?.port]
+        : [];
+    return [[name, generations, names, ...url]];
+  });
+  return JSON.stringify(entries.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)));
+}
