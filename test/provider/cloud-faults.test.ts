@@ -96,7 +96,6 @@ describe("faults", { timeout: 60_000 }, () => {
 
   it("refuses a version that cannot start, and keeps the live one", async () => {
     const before = cf.state("rounds-api");
-    const processes = supervisor().alive();
     const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-broken-"));
     try {
       const entry = path.join(dir, "worker.js");
@@ -108,8 +107,9 @@ describe("faults", { timeout: 60_000 }, () => {
     } finally {
       fs.rmSync(dir, { recursive: true });
     }
-    expect(cf.state("rounds-api")).toMatchObject({ liveVersionId: before.liveVersionId, instances: 1 });
-    expect(supervisor().alive()).toEqual(processes);
+    expect(cf.state("rounds-api").liveVersionId).toBe(before.liveVersionId);
+    // Those of earlier versions may still be ending.
+    await expect.poll(() => [cf.state("rounds-api").instances, supervisor().alive().length]).toEqual([1, 1]);
     expect((await fetch(`${cf.workerUrl("rounds-api")}/secrets?names=A`)).status).toBe(200);
   });
 });

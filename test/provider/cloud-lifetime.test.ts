@@ -19,9 +19,11 @@ beforeEach(() => {
   // As root, postgres runs as `nobody` and must reach its data.
   fs.chmodSync(dir, 0o711);
 });
-afterEach(() => {
+afterEach(async () => {
   for (const child of children) child.kill("SIGKILL");
   children = [];
+  // The watchdog finds in this folder what it is to end: also after a failed test it must not go before.
+  await expect.poll(traces, { timeout: 15_000 }).toEqual([]);
   fs.rmSync(dir, { recursive: true, force: true });
 });
 

@@ -89,9 +89,9 @@ export class Front {
     return this.slots.map((slot) => slot.instance.versionId);
   }
 
-  /** How many workerd processes run. */
+  /** How many workerd processes run, those that are ending included. */
   instances(): number {
-    return this.live.size;
+    return this.live.size + this.ending.size;
   }
 
   async stop(): Promise<void> {
