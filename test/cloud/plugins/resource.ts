@@ -40,8 +40,11 @@ export interface ResourceType {
   generated: string[];
   /** Outputs that are always secret. */
   secrets: string[];
-  /** The bridge lists filled defaults under `__defaults`; framework providers have no such key. */
-  listsDefaults?: true;
+  /**
+   * A Terraform SDK resource: the bridge lists filled defaults under `__defaults` and tells the engine what changes at
+   * which path. For a framework resource (random) it does neither.
+   */
+  detailed?: true;
   deleteBeforeReplace?: true;
   /** Inputs that mean the same are made the same before they are compared or created from. */
   prepare?(inputs: Properties): Properties;
@@ -58,6 +61,8 @@ export interface ResourceType {
 export interface Difference {
   changed: string[];
   replaces: string[];
+  /** What happens at each path (`privileges[1]`); undefined for types that leave it to the engine. */
+  details?: Map<string, "add" | "delete" | "update">;
 }
 
 /** The inputs with defaults filled in, and everything that is wrong with them. */
@@ -83,7 +88,7 @@ export function checkInputs(type: ResourceType, inputs: Properties): { inputs: P
     }
   }
   if (failures.length === 0) failures.push(...(type.check?.(filled) ?? []));
-  if (type.listsDefaults) filled["__defaults"] = defaults.sort();
+  if (type.detailed) filled["__defaults"] = defaults.sort();
   return { inputs: filled, failures };
 }
 
@@ -116,7 +121,24 @@ export function difference(type: ResourceType, olds: Properties, news: Propertie
       return !same(rule, name in olds ? olds[name] : rule.initial, planned[name]);
     })
     .map(([name]) => name);
-  return { changed, replaces: changed.filter((name) => type.rules[name]?.replace) };
+  const replaces = changed.filter((name) => type.rules[name]?.replace);
+  if (!type.detailed) return { changed, replaces };
+  const details = changed.flatMap((name) => changesAt(name, olds[name], planned[name]));
+  return { changed, replaces, details: new Map(details) };
+}
+
+type Change = [path: string, kind: "add" | "delete" | "update"];
+
+function changesAt(path: string, old: unknown, now: unknown): Change[] {
+  if (!Array.isArray(old) || !Array.isArray(now)) {
+    return [[path, isAbsent(old) ? "add" : isAbsent(now) ? "delete" : "update"]];
+  }
+  const gone = old.flatMap((item, i): Change[] => (now.includes(item) ? [] : [[`${path}[${i}]`, "delete"]]));
+  const come = now.flatMap((item, i): Change[] => (old.includes(item) ? [] : [[`${path}[${i}]`, "add"]]));
+  // A value in the place of another is one change; a list that is only sorted anew changes as a whole.
+  const both = come.map(([at]): Change => [at, gone.some(([other]) => other === at) ? "update" : "add"]);
+  const all = new Map([...gone, ...both]);
+  return all.size === 0 ? [[path, "update"]] : [...all];
 }
 
 /** The inputs after a refresh: those given, with the values that were found where these differ. */

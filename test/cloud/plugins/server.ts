@@ -7,7 +7,7 @@
  */
 import type { sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
 import type * as m from "@pulumi/pulumi/proto/provider_pb";
-import type { Failure, ResourceType } from "./resource";
+import type { Difference, Failure, ResourceType } from "./resource";
 import { checkInputs, difference, plan, previewCreate, refreshedInputs } from "./resource";
 import { empties, grpc, messages, packageVersion, pluginMessages, services } from "./sdk";
 import type { Properties } from "./wire";
@@ -105,7 +105,7 @@ function handlers(provider: Provider, calls: Calls) {
       const news = decode(request.getNews()).values;
       const names = new Set([...Object.keys(olds), ...Object.keys(news)]);
       const changed = [...names].filter((name) => !name.startsWith("__") && !equal(olds[name], news[name]));
-      return diffResponse(changed, [], false);
+      return diffResponse({ changed, replaces: [] }, false);
     }),
     configure: calls.handle((request: m.ConfigureRequest) => {
       provider.configure?.(known(decode(request.getArgs()).values));
@@ -120,8 +120,8 @@ function handlers(provider: Provider, calls: Calls) {
     diff: calls.handle((request: m.DiffRequest) => {
       const type = typeOf(request.getUrn());
       const [olds, news] = [decode(request.getOlds()).values, decode(request.getNews()).values];
-      const { changed, replaces } = difference(type, olds, news, request.getIgnorechangesList());
-      return diffResponse(changed, replaces, type.deleteBeforeReplace ?? false);
+      const found = difference(type, olds, news, request.getIgnorechangesList());
+      return diffResponse(found, type.deleteBeforeReplace ?? false);
     }),
     create: calls.handle(async (request: m.CreateRequest) => {
       const type = typeOf(request.getUrn());
@@ -172,12 +172,24 @@ function checkResponse(inputs: Properties, secrets: Iterable<string>, failures: 
   return new messages.CheckResponse().setInputs(encode(inputs, secrets)).setFailuresList(listed);
 }
 
-/** No detailed diff: the engine then compares inputs itself, and its texts are those of the official plugins. */
-function diffResponse(changed: string[], replaces: string[], deleteFirst: boolean): m.DiffResponse {
+function diffResponse({ changed, replaces, details }: Difference, deleteFirst: boolean): m.DiffResponse {
   const { DIFF_NONE, DIFF_SOME } = messages.DiffResponse.DiffChanges;
-  return new messages.DiffResponse()
+  const response = new messages.DiffResponse()
     .setChanges(changed.length > 0 ? DIFF_SOME : DIFF_NONE)
     .setDiffsList(changed)
     .setReplacesList(replaces)
-    .setDeletebeforereplace(deleteFirst && replaces.length > 0);
+    .setDeletebeforereplace(deleteFirst && replaces.length > 0)
+    .setHasdetaileddiff(details !== undefined);
+  const { ADD, ADD_REPLACE, DELETE, DELETE_REPLACE, UPDATE, UPDATE_REPLACE } = messages.PropertyDiff.Kind;
+  const kinds = {
+    add: [ADD, ADD_REPLACE],
+    delete: [DELETE, DELETE_REPLACE],
+    update: [UPDATE, UPDATE_REPLACE],
+  } as const;
+  for (const [path, change] of details ?? []) {
+    const replacing = replaces.some((name) => path === name || path.startsWith(`${name}[`));
+    const kind = kinds[change][replacing ? 1 : 0];
+    response.getDetaileddiffMap().set(path, new messages.PropertyDiff().setKind(kind));
+  }
+  return response;
 }

@@ -52,7 +52,7 @@ export function decode(struct: Struct | undefined): Decoded {
 /** The reverse of `decode`; names in `secrets` are wrapped whole, absent ones are left out. */
 export function encode(values: Properties, secrets: Iterable<string> = []): Struct {
   const wrapped: Properties = { ...values };
-  for (const name of secrets) {
+  for (const name of new Set(secrets)) {
     if (name in wrapped) wrapped[name] = { [SIGNATURE]: SECRET, value: wrapped[name] };
   }
   return structs.Struct.fromJavaScript(clean(wrapped) as Record<string, JavaScriptValue>);

@@ -55,7 +55,7 @@ export function databaseType(server: Server): ResourceType {
     rules,
     generated: [],
     secrets: [],
-    listsDefaults: true,
+    detailed: true,
     async create(planned) {
       const database = databaseOf(planned);
       await server.connected(`creating database "${database.name}"`, (client) =>

@@ -69,7 +69,7 @@ export function grantType(server: Server): ResourceType {
     rules,
     generated: [],
     secrets: [],
-    listsDefaults: true,
+    detailed: true,
     deleteBeforeReplace: true,
     check,
     async create(planned) {

@@ -82,7 +82,7 @@ export function roleType(server: Server): ResourceType {
     rules,
     generated: [],
     secrets: ["password", "passwordWo"],
-    listsDefaults: true,
+    detailed: true,
     async create(planned) {
       const role = roleOf(planned);
       const doing = `creating role "${role.name}"`;
