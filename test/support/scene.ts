@@ -19,6 +19,8 @@ export interface SceneOptions {
   worker?: Record<string, unknown>;
   cloud?: CloudOptions;
   engine?: Engine;
+  /** Where everything is kept. @default a new temp folder */
+  dir?: string;
 }
 
 export interface Scene {
@@ -39,7 +41,7 @@ export interface Scene {
 /** Starts everything; nothing is deployed yet. */
 export async function startScene(options: SceneOptions = {}): Promise<Scene> {
   const engine = options.engine ?? (await prepareEngine());
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-scene-"));
+  const dir = options.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), "rollover-scene-"));
   const configFile = path.join(dir, "Pulumi.local.yaml");
   const cloud = await startCloud({ logDir: dir, ...options.cloud });
   try {

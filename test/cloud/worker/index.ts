@@ -5,6 +5,8 @@
  * - `/` runs a query as the owner of the table `rounds`: 200 `{ ok, user, role, rounds }`, or 500 `{ ok, code }`, the
  *   code being Postgres's or a short word. `?slow=MS` (3000 at most) keeps the query running that long.
  * - `/secrets?names=A,B`: for each name the first 16 hex digits of the value's SHA-256, or null; no database.
+ * - `/session`: 200 `{ ok, session }`, a session signed with SESSION_KEY; with the header `x-session` instead whether that
+ *   session is good: signed with SESSION_KEY or SESSION_KEY_PREVIOUS 200, else 401. Without SESSION_KEY 500.
  * - `/.well-known/rollover`: the probe.
  */
 import postgres from "postgres";
@@ -20,6 +22,7 @@ async function handle(request: Request, env: Env, context: Context): Promise<Res
   const probe = rolloverProbe(request, env);
   if (probe) return probe;
   if (url.pathname === "/secrets") return Response.json(await digests(env, url.searchParams.get("names") ?? ""));
+  if (url.pathname === "/session") return session(env, request.headers.get("x-session"));
   if (url.pathname === "/") return rounds(env, context, Math.min(Number(url.searchParams.get("slow") ?? 0), 3000));
   return new Response("Not Found", { status: 404 });
 }
@@ -52,6 +55,28 @@ async function rounds(env: Env, context: Context, slowMs: number): Promise<Respo
   }
 }
 
+/** A session is an id and its HMAC: who holds one notices when the key that signed it is no longer accepted. */
+async function session(env: Env, held: string | null): Promise<Response> {
+  const { SESSION_KEY: current, SESSION_KEY_PREVIOUS: previous } = env;
+  if (!current) return Response.json({ ok: false, code: "no-session-key" }, { status: 500 });
+  if (held === null) {
+    const id = crypto.randomUUID();
+    return Response.json({
+      ok: true,
+      session: `${id}.${hex(await crypto.subtle.sign("HMAC", await key(current), bytes(id)))}`,
+    });
+  }
+  const [id = "", signature = ""] = held.split(".");
+  for (const text of [current, previous])
+    if (text && (await crypto.subtle.verify("HMAC", await key(text), unhex(signature), bytes(id))))
+      return Response.json({ ok: true });
+  return Response.json({ ok: false, code: "unknown-session" }, { status: 401 });
+}
+
+function key(text: string): Promise<CryptoKey> {
+  return crypto.subtle.importKey("raw", bytes(text), { name: "HMAC", hash: "SHA-256" }, false, ["sign", "verify"]);
+}
+
 async function digests(env: Env, names: string): Promise<Record<string, string | null>> {
   const found: Record<string, string | null> = {};
   for (const name of names.split(",")) {
@@ -62,8 +87,19 @@ async function digests(env: Env, names: string): Promise<Record<string, string |
 }
 
 async function digest(text: string): Promise<string> {
-  const bytes = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
-  return [...bytes.subarray(0, 8)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex((await crypto.subtle.digest("SHA-256", bytes(text))).slice(0, 8));
+}
+
+function bytes(text: string): Uint8Array<ArrayBuffer> {
+  return new TextEncoder().encode(text);
+}
+
+function hex(buffer: ArrayBuffer): string {
+  return [...new Uint8Array(buffer)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function unhex(text: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(text.match(/../g) ?? [], (pair) => Number.parseInt(pair, 16));
 }
 
 export default { fetch: handle };

@@ -1,0 +1,74 @@
+/** How the operator commands speak: a table and progress for people, one JSON line for programs. */
+import CliTable from "cli-table3";
+import colors from "picocolors";
+
+/** How often work that lasts is heard of. */
+const STILL_BUSY_MS = 5000;
+
+/** A line for people, on standard error. */
+export function say(line: string): void {
+  process.stderr.write(`${line}\n`);
+}
+
+/** Runs `work` with a line at its begin and one every 5 s until it ends; `detail` is added to the later ones. */
+export async function during<T>(what: string, work: () => Promise<T>, detail: () => string = () => ""): Promise<T> {
+  const begun = Date.now();
+  say(what);
+  const timer = setInterval(() => {
+    const rest = detail();
+    say(`  still ${Math.round((Date.now() - begun) / 1000)} s${rest === "" ? "" : `, ${rest}`}`);
+  }, STILL_BUSY_MS);
+  try {
+    return await work();
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** A cell: `bad` ones are red, on a terminal. */
+export type Cell = string | number | { text: string | number; bad: boolean };
+
+/** A table without frames; numbers to the right. Colours only where `stream` is a terminal that takes them. */
+export function table(head: string[], rows: Cell[][], stream: NodeJS.WriteStream): string {
+  const colored = stream.isTTY && colors.isColorSupported;
+  const { bold, red } = colors.createColors(colored);
+  const text = (cell: Cell) => (typeof cell === "object" ? cell.text : cell);
+  const made = new CliTable({
+    head: head.map(bold),
+    colAligns: head.map((_, column) =>
+      rows.some((row) => typeof text(row[column] ?? "") === "number") ? "right" : "left",
+    ),
+    chars: Object.fromEntries(FRAME.map((part) => [part, part === "middle" ? "  " : ""])),
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0, compact: true },
+  });
+  for (const row of rows)
+    made.push(row.map((cell) => (typeof cell === "object" && cell.bad ? red(String(cell.text)) : String(text(cell)))));
+  return `${made
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n")}\n`;
+}
+
+const FRAME = [
+  ...["top", "top-mid", "top-left", "top-right", "bottom", "bottom-mid", "bottom-left", "bottom-right"],
+  ...["left", "left-mid", "mid", "mid-mid", "right", "right-mid", "middle"],
+] as const;
+
+/** One JSON document as the last line of standard output. */
+export function jsonLine(document: object): void {
+  process.stdout.write(`${JSON.stringify(document)}\n`);
+}
+
+/**
+ * Ends the process on Ctrl-C and its like, by way of its exit: whatever ends with the process is ended by that. Called before
+ * anything is started that listens to these signals too.
+ */
+export function exitOnSignals(): void {
+  for (const [signal, number] of Object.entries({ SIGHUP: 1, SIGINT: 2, SIGTERM: 15 })) {
+    process.once(signal, () => {
+      say("interrupted: everything that was started is ended");
+      process.exit(128 + number);
+    });
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * `npm run rehearse`: rolls, retires and rolls back the credentials of the local stack on the local cloud, by the real
+ * engine, under load, and says what clients noticed. It touches nothing outside, and writes nothing into the checkout.
+ *
+ * Exit code 0 done; 1 an update failed, a credential with overlap failed a request, or an outcome was wrong; 2 wrong usage.
+ */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { Command, CommanderError, Option } from "commander";
+import { parse } from "yaml";
+import { type Load, startLoad } from "../test/cloud/load";
+import { prepareEngine } from "../test/support/engine";
+import { must, type Scene, startScene } from "../test/support/scene";
+import { during, exitOnSignals, jsonLine, say, table } from "./console";
+import { type Clients, clients, type Holder, type Kind, KINDS } from "./rehearse-clients";
+import { type Action, editStackFile } from "./stack-file";
+
+/** In each step at least so many requests, by so many clients, each in its time. */
+const REQUESTS = 1000;
+const CLIENTS = 8;
+const TIMEOUT_MS = 5000;
+/** The load ends by itself if a rehearsal hangs. */
+const LONGEST_MS = 30 * 60_000;
+/** Of an update that failed so much is shown. */
+const LAST_LINES = 20;
+/** What the local Worker's queries need: the table in it is made here. */
+const DATABASE = "rounds";
+
+export interface Row {
+  kind: Kind;
+  step: string;
+  requests: number;
+  failed: number;
+  /** The longest time between one success and the next, over all clients. */
+  worstGapMs: number;
+  updateMs: number;
+}
+
+interface Step {
+  step: string;
+  action: Action;
+  /** What is proven after it, in words. */
+  proof: string;
+}
+
+const STEPS: Step[] = [
+  { step: "roll", action: "rotate", proof: "new value in use, old one still accepted" },
+  { step: "retire", action: "retire", proof: "old value refused" },
+  // Without a previous generation there is nothing to roll back to.
+  { step: "roll again", action: "rotate", proof: "new value in use, old one still accepted" },
+  { step: "roll back", action: "rollback", proof: "old value in use again, newer one still accepted" },
+];
+
+interface Report {
+  rows: Row[];
+  /** Beside each row, for people. */
+  proofs: string[];
+  problems: string[];
+}
+
+/** One value of a credential, and somebody who holds it since. */
+interface Held {
+  value: string | undefined;
+  holder: Holder;
+}
+
+/** All steps of one kind, under one load that never pauses; after an update that failed no other is made. */
+async function rehearse(scene: Scene, kind: Kind, report: Report): Promise<void> {
+  const names = namesOf(fs.readFileSync(scene.configFile, "utf8"), kind);
+  const overlaps = await allOverlap(scene, names);
+  const side = clients[kind](scene.cloud);
+  /** Newest first. */
+  const values: Held[] = [await hold(side)];
+  const headers: Record<string, string> = {};
+  const sign = () => Object.assign(headers, values[0]?.holder.headers);
+  sign();
+  // The headers are read at each request: the load goes on while its clients go over to what they hold next.
+  const load = startLoad({
+    url: side.url,
+    clients: CLIENTS,
+    timeoutMs: TIMEOUT_MS,
+    headers,
+    maxRequests: Infinity,
+    maxMs: LONGEST_MS,
+  });
+  try {
+    for (const { step, action, proof } of STEPS) {
+      const what = `${kind}, ${step}`;
+      const { updateMs, failure } = await update(scene, what, action, names, load);
+      const problems = failure === undefined ? await outcome(action, side, values) : [failure];
+      if (failure === undefined && action === "rotate") values.unshift(await hold(side));
+      const { requests, failed, worstGapMs, failures } = load.mark();
+      sign();
+      const reasons = [...new Set(failures.map(({ reason }) => reason))].slice(0, 3).join("; ");
+      if (failed > 0 && overlaps) problems.push(`${failed} of ${requests} requests failed: ${reasons}`);
+      if (failed > 0 && !overlaps) say(`${what}: it breaks at once, by its config: ${reasons}`);
+      report.rows.push({ kind, step, requests, failed, worstGapMs, updateMs });
+      report.proofs.push(problems.length === 0 ? proof : "FAILED, see below");
+      report.problems.push(...problems.map((problem) => `${what}: ${problem}`));
+      if (failure !== undefined) return;
+    }
+  } finally {
+    await load.stop();
+  }
+}
+
+async function hold(side: Clients): Promise<Held> {
+  return { value: side.value(), holder: await side.hold() };
+}
+
+/** One edit of the stack file and one `pulumi up`, and load before its end and after it until there was enough. */
+async function update(
+  scene: Scene,
+  what: string,
+  action: Action,
+  names: string[],
+  load: Load,
+): Promise<{ updateMs: number; failure?: string }> {
+  const today = new Date().toISOString().slice(0, 10);
+  const edited = editStackFile(fs.readFileSync(scene.configFile, "utf8"), names, action, today);
+  fs.writeFileSync(scene.configFile, edited.text);
+  const heard = () => {
+    const { requests, failed } = load.result();
+    return `${requests} requests, ${failed} failed`;
+  };
+  const { code, ms, stdout, stderr } = await during(
+    `${what}: ${edited.notes.join("; ")}`,
+    () => scene.stack.up(),
+    heard,
+  );
+  if (code !== 0) {
+    const last = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
+    return { updateMs: ms, failure: `the update failed:\n${last.slice(-LAST_LINES).join("\n")}` };
+  }
+  await during(`${what}: updated in ${ms} ms`, () => load.until(REQUESTS), heard);
+  return { updateMs: ms };
+}
+
+/** What is wrong after an update that succeeded. */
+async function outcome(action: Action, side: Clients, [current, previous]: Held[]): Promise<string[]> {
+  const expected = { rotate: undefined, retire: current, rollback: previous }[action];
+  const isRight = expected ? side.value() === expected.value : side.value() !== current?.value;
+  const isAccepted = await (action === "retire" ? previous : current)?.holder.isAccepted();
+  return [
+    ...(isRight ? [] : ["the Worker does not hold the value that it should"]),
+    ...(isAccepted === (action !== "retire")
+      ? []
+      : [isAccepted ? "the old value still works" : "the old value is refused"]),
+  ];
+}
+
+/** Whether config promises that none of them breaks; the program itself says so. */
+async function allOverlap(scene: Scene, names: string[]): Promise<boolean> {
+  const { credentials } = (await scene.stack.outputs()) as { credentials: Record<string, { change: string }> };
+  return names.every((name) => credentials[name]?.change === "overlaps");
+}
+
+function namesOf(text: string, kind: Kind): string[] {
+  const { config } = parse(text) as { config: { "rollover:credentials": Record<string, { kind: string }> } };
+  const names = Object.entries(config["rollover:credentials"]).flatMap(([name, own]) =>
+    own.kind === kind ? [name] : [],
+  );
+  if (names.length === 0) throw new Error(`Pulumi.local.yaml has no credential of kind ${kind} to rehearse`);
+  return names;
+}
+
+/** The first update, and the table that the local Worker's queries read. */
+async function bringUp(scene: Scene): Promise<void> {
+  await during("bringing the local stack up", () => must(scene.stack.up()));
+  const { rows } = await scene.cloud.postgres.query(
+    "SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = $1",
+    [DATABASE],
+  );
+  await scene.cloud.seedDatabase({ owner: (rows[0] as { owner: string }).owner, database: DATABASE });
+}
+
+function print(report: Report, json: boolean): void {
+  // With --json, standard output is for programs alone.
+  const stream = json ? process.stderr : process.stdout;
+  const head = ["kind", "step", "requests", "failed", "worst gap ms", "update ms", "proven after it"];
+  const rows = report.rows.map(({ kind, step, requests, failed, worstGapMs, updateMs }, at) => {
+    const proof = report.proofs[at] ?? "";
+    return [kind, step, requests, { text: failed, bad: failed > 0 }, worstGapMs, updateMs, proof];
+  });
+  if (rows.length > 0) stream.write(`\n${table(head, rows, stream)}\n`);
+  for (const problem of report.problems) say(problem);
+}
+
+function program(): Command {
+  return new Command("rehearse")
+    .description(
+      "Rolls, retires and rolls back the credentials of Pulumi.local.yaml on the local cloud, by the real engine, while 8 " +
+        "clients use them without pause, and counts what fails. Nothing outside this machine is touched.",
+    )
+    .addOption(new Option("--only <kind>", "one kind alone").choices(KINDS))
+    .option("--json", "one JSON document as the last line of standard output, all else on standard error")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  npm run rehearse                      every kind
+  npm run rehearse -- --only postgres   one kind
+  npm run --silent rehearse -- --json | tail -n 1 | jq '.rows[] | select(.failed > 0)'
+
+A failed request is one without status 200, or one over ${TIMEOUT_MS / 1000} s; nothing is tried again. For postgres each request makes
+the Worker log in with its DATABASE_URL. For random each shows the Worker a session that it signed before the step.
+Exit code: 0 done; 1 an update failed, a credential with overlap failed a request, or an outcome was wrong; 2 wrong usage.`,
+    )
+    .exitOverride();
+}
+
+async function run({ only, json = false }: { only?: Kind; json?: boolean }): Promise<number> {
+  exitOnSignals();
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-rehearse-"));
+  process.once("exit", () => {
+    fs.rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+  });
+  const engine = await prepareEngine();
+  const report: Report = { rows: [], proofs: [], problems: [] };
+  const scene = await during("starting the local cloud", () => startScene({ engine, dir }));
+  try {
+    await bringUp(scene);
+    for (const kind of only === undefined ? KINDS : [only])
+      if (report.problems.length === 0) await rehearse(scene, kind, report);
+  } catch (error) {
+    report.problems.push(error instanceof Error ? error.message : String(error));
+  } finally {
+    await scene.stop();
+  }
+  print(report, json);
+  const { version, origin, plugins } = engine;
+  if (json) jsonLine({ rows: report.rows, engine: { version, origin }, plugins });
+  return report.problems.length === 0 ? 0 : 1;
+}
+
+/** Resolves to the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  const command = program();
+  try {
+    command.parse(args, { from: "user" });
+  } catch (error) {
+    // commander has printed what is wrong, or the help.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+  return run(command.opts());
+}
+
+if (require.main === module) {
+  main(process.argv.slice(2)).then(
+    (code) => (process.exitCode = code),
+    (error: unknown) => {
+      say(error instanceof Error ? error.message : String(error));
+      process.exitCode = 1;
+    },
+  );
+}
