@@ -74,7 +74,7 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
     },
 
     async delete(_id, props) {
-      if (props.mode === "inPlace") return; // the official Role's
+      if (props.mode === "inPlace") return; // the official Role's: its next password, once proven, is the refusal of this one
       await retire(admin, props, { urn: props.madeBy, tag: props.tag });
     },
   };

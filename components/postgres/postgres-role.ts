@@ -70,17 +70,15 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
       tag: login.tag,
       // From the login's resource, not the password's: ready only when proven.
       value: pulumi.secret(
-        pulumi
-          .all([login.login, password.result])
-          .apply(([user, text]) =>
-            fillTemplate(credential.url, {
-              user,
-              password: text,
-              host: server.host,
-              port: server.port,
-              database: credential.database,
-            }),
-          ),
+        pulumi.all([login.login, password.result]).apply(([user, text]) =>
+          fillTemplate(credential.url, {
+            user,
+            password: text,
+            host: server.host,
+            port: server.port,
+            database: credential.database,
+          }),
+        ),
       ),
     }));
     this.debts = logins[0]?.login.debts ?? pulumi.output([]);

@@ -150,9 +150,10 @@ async function watchSessions(client: Client, gone: Retired): Promise<void> {
   }
 }
 
+/** A session whose start the admin may not see counts as new: it can then not be told that it is not. */
 async function sessionsOf(client: Client, login: string, since = "infinity"): Promise<Session[]> {
   const { rows } = await client.query<Session>(
-    `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, backend_start > $2::timestamptz AS "isNew"
+    `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, coalesce(backend_start > $2::timestamptz, true) AS "isNew"
        FROM pg_stat_activity WHERE usename = $1`,
     [login, since],
   );

@@ -83,7 +83,7 @@ export async function connected<T>(
     host: server.host,
     port: server.port,
     ...login,
-    ssl: server.sslmode === "disable" ? false : { rejectUnauthorized: true },
+    ssl: server.sslmode === "disable" ? false : { rejectUnauthorized: true, host: server.host },
     application_name: "rollover",
     connectionTimeoutMillis: 10_000,
     statement_timeout: 30_000,
