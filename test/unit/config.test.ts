@@ -105,7 +105,7 @@ describe("parseStack", () => {
     );
   });
 
-  it.each(Object.entries(mutations))("refuses any valid config with %s", (_name, mutate) => {
+  it.each(Object.entries(mutations))("refuses any valid config with %s", { timeout: 60_000 }, (_name, mutate) => {
     fc.assert(
       fc.property(validConfig, fc.nat(), (config, pick) => {
         const bad = structuredClone(config);
@@ -117,7 +117,7 @@ describe("parseStack", () => {
     );
   });
 
-  it("throws nothing but ConfigError, whatever stands in the config", () => {
+  it("throws nothing but ConfigError, whatever stands in the config", { timeout: 60_000 }, () => {
     const words = [
       "kind",
       "random",

@@ -1,0 +1,176 @@
+/**
+ * `npm run bench`: what this design costs, as ratios taken in one run, so that the machine's speed falls out. Lower is better.
+ * It runs on the local cloud and touches nothing outside.
+ */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { type Engine, prepareEngine } from "../test/support/engine";
+import { must, type Scene, startScene } from "../test/support/scene";
+import { Stack } from "../test/support/stack";
+import { during, exitOnSignals, jsonLine, say, table } from "./console";
+
+export interface Row {
+  name: string;
+  value: number;
+  unit: "ratio" | "bytes";
+  /** The value is meant to be this or less. */
+  aim: number;
+}
+
+const CREDENTIAL = "rounds-db";
+const DEFAULT_ROUNDS = 5;
+const CHECKOUT = path.resolve(__dirname, "..");
+
+/** One credential of the spine, delivered to one Worker; no wait that is there for the edge or for clients. */
+const credentials = {
+  [CREDENTIAL]: {
+    kind: "postgres",
+    database: "rounds",
+    owner: "rounds_owner",
+    login: "rounds",
+    quiet: "0s",
+    checks: ["SELECT 1"],
+    generations: ["2026-11-20"],
+    deliver: [{ worker: "rounds-api", as: "DATABASE_URL" }],
+  },
+};
+
+/** Milliseconds of one round's three updates. */
+interface Round {
+  empty: number;
+  roll: number;
+  same: number;
+}
+
+/** An empty program beside ours: same engine, runtime options, compiler options, packages and kind of backend. */
+async function emptyProgram(engine: Engine, dir: string): Promise<Stack> {
+  const cwd = path.join(dir, "empty");
+  fs.mkdirSync(path.join(cwd, "kept"), { recursive: true });
+  for (const name of ["Pulumi.yaml", "tsconfig.json", "package.json"])
+    fs.copyFileSync(path.join(CHECKOUT, name), path.join(cwd, name));
+  fs.symlinkSync(path.join(CHECKOUT, "node_modules"), path.join(cwd, "node_modules"));
+  fs.writeFileSync(path.join(cwd, "index.ts"), "export {};\n");
+  const stack = new Stack(engine, { cwd, stack: "empty", dir: path.join(cwd, "kept") });
+  await must(stack.init());
+  return stack;
+}
+
+/** Interleaved, so that load from elsewhere meets all three alike. The retirement in between is not timed. */
+async function measure(scene: Scene, empty: Stack, rounds: number): Promise<{ rows: Row[]; rounds: Round[] }> {
+  await must(empty.up());
+  await must(scene.stack.up());
+  const measured: Round[] = [];
+  let bytes = 0;
+  for (let round = 1; round <= rounds; round++) {
+    const [old, now] = [stamp(round), stamp(round + 1)];
+    const emptyRun = await must(empty.up());
+    scene.generations(CREDENTIAL, [now, old]);
+    const roll = await must(scene.stack.up());
+    const withTwo = await stateBytes(scene);
+    scene.generations(CREDENTIAL, [now]);
+    await must(scene.stack.up());
+    bytes = withTwo - (await stateBytes(scene));
+    const same = await must(scene.stack.up(["--expect-no-changes"]));
+    measured.push({ empty: emptyRun.ms, roll: roll.ms, same: same.ms });
+  }
+  const base = median(measured.map(({ empty: ms }) => ms));
+  const ratio = (of: "roll" | "same") => Number((median(measured.map((round) => round[of])) / base).toFixed(2));
+  return {
+    rows: [
+      { name: "roll of one credential / up of an empty program", value: ratio("roll"), unit: "ratio", aim: 1.5 },
+      { name: "up without a change / up of an empty program", value: ratio("same"), unit: "ratio", aim: 1.2 },
+      { name: "state per generation", value: bytes, unit: "bytes", aim: 8192 },
+    ],
+    rounds: measured,
+  };
+}
+
+function stamp(number: number): string {
+  return number === 1 ? "2026-11-20" : `2026-11-20.${number}`;
+}
+
+/** Of all resources, as compact JSON. */
+async function stateBytes(scene: Scene): Promise<number> {
+  return Buffer.byteLength(JSON.stringify((await scene.stack.exportState()).deployment.resources));
+}
+
+function median(values: number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = (sorted.length - 1) / 2;
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle)] ?? NaN)) / 2;
+}
+
+function program(): Command {
+  return new Command("bench")
+    .description("Measures what rotations cost, as ratios within one run, on the local cloud. Lower is better.")
+    .option("--rounds <n>", "how often each update is timed; the median counts", positive, DEFAULT_ROUNDS)
+    .option("--json", "one JSON document as the last line of standard output, all else on standard error")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  npm run bench
+  npm run --silent bench -- --json | tail -n 1 | jq '.rows[] | select(.value > .aim)'
+
+Times are whole runs of \`pulumi up\`: of a roll (a stamp added in front; settle and quiet are 0), of the same config again, and
+of an empty program with the same engine, options and file backend. State per generation is the compact JSON of all
+resources with two generations, less that with one. An aim that is missed is no error: exit code 0.`,
+    )
+    .exitOverride();
+}
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (Number.isInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("It is not a whole number above 0.");
+}
+
+async function run({ rounds, json = false }: { rounds: number; json?: boolean }): Promise<void> {
+  exitOnSignals();
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-bench-"));
+  process.once("exit", () => {
+    fs.rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+  });
+  const engine = await prepareEngine();
+  const scene = await during("starting the local cloud", () =>
+    startScene({ engine, dir, credentials, worker: { settle: "0s" } }),
+  );
+  try {
+    const empty = await emptyProgram(engine, dir);
+    const result = await during(`timing updates, ${rounds} rounds`, () => measure(scene, empty, rounds));
+    for (const { empty: ms, roll, same } of result.rounds)
+      say(`empty ${ms} ms, roll ${roll} ms, without a change ${same} ms`);
+    const stream = json ? process.stderr : process.stdout;
+    const rows = result.rows.map(({ name, value, unit, aim }) => [name, { text: value, bad: value > aim }, unit, aim]);
+    stream.write(`\n${table(["what", "value", "unit", "aim"], rows, stream)}\n`);
+    if (json) jsonLine({ rows: result.rows });
+  } finally {
+    await scene.stop();
+  }
+}
+
+/** Resolves to the exit code: 0 measured, 1 an update failed, 2 wrong usage. */
+export async function main(args: readonly string[]): Promise<number> {
+  const command = program();
+  try {
+    command.parse(args, { from: "user" });
+  } catch (error) {
+    // commander has printed what is wrong, or the help.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+    throw error;
+  }
+  await run(command.opts());
+  return 0;
+}
+
+if (require.main === module) {
+  main(process.argv.slice(2)).then(
+    (code) => (process.exitCode = code),
+    (error: unknown) => {
+      say(error instanceof Error ? error.message : String(error));
+      process.exitCode = 1;
+    },
+  );
+}

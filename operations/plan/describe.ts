@@ -1,0 +1,191 @@
+/** What a change of the stack's config will do, from what the engine's preview says and what state records. Pure. */
+import { compareStamps, parseStamp } from "../../components/rotation/stamp";
+import { describeConsumers, heldBy, type ConsumerPlan } from "./consumers";
+import { describeDebts, type Debt } from "./debts";
+import { kindOf, nameOf, type Outputs, type State, type Step, type Summary } from "./shapes";
+
+export type Action = "first delivery" | "rolls" | "rolls back" | "adds" | "retires" | "removed" | "delivery changes";
+
+/** A value that stops working. */
+export interface Withdrawal {
+  /** Its stamp, or `adopted`. */
+  stamp: string;
+  /** When, and after what. */
+  when: string;
+}
+
+export interface CredentialPlan {
+  name: string;
+  kind: string;
+  /** At least one; what happens to the current generation stands first. */
+  actions: Action[];
+  /** The current stamp before; undefined for a first delivery. */
+  from?: string;
+  /** The current stamp after; undefined where it is removed. */
+  to?: string;
+  /** Stamps minted by this update. */
+  mints: string[];
+  /** Stamps that keep working beside the current one. */
+  keeps: string[];
+  withdraws: Withdrawal[];
+  /** Why there is no overlap; undefined where there is. */
+  breaksAtOnce?: string;
+}
+
+export interface Plan {
+  stack: string;
+  outcome: "changes" | "nothing" | "failed";
+  /** Only those that change. */
+  credentials: CredentialPlan[];
+  /** Only those that change. */
+  consumers: ConsumerPlan[];
+  /** Roles, databases and grants. */
+  others: Other[];
+  debts: Debt[];
+  /** Names that config leaves behind, live or silent. */
+  abandoned: string[];
+  /** What stopped the preview, in its own words. */
+  errors: string[];
+}
+
+export interface Other {
+  op: "create" | "update" | "replace" | "delete";
+  kind: string;
+  name: string;
+  /** Taken out of state and left where it is. */
+  kept: boolean;
+}
+
+export interface Facts {
+  stack: string;
+  before: Outputs;
+  /** Undefined where the preview failed. */
+  after: Outputs | undefined;
+  steps: Step[];
+  state: State;
+  errors: string[];
+}
+
+const INTERNAL = new Set(["RandomPassword", "RandomId", "PostgresLoginClaim", "PostgresLogin", "WorkerSecretSet"]);
+
+export function describePlan(facts: Facts): Plan {
+  const { stack, before, after, state, errors } = facts;
+  const debts = describeDebts(before, state);
+  const base = { stack, debts, errors };
+  if (!after) {
+    return { ...base, outcome: "failed", credentials: [], consumers: [], others: [], abandoned: before.abandoned };
+  }
+  const names = [...new Set([...Object.keys(before.credentials), ...Object.keys(after.credentials)])].sort();
+  const credentials = names.flatMap((name) => describeCredential(name, facts, after) ?? []);
+  const consumers = describeConsumers(facts.steps, after);
+  const others = describeOthers(facts.steps);
+  const isChange = credentials.length + consumers.length + others.length > 0;
+  const outcome = errors.length > 0 ? "failed" : isChange ? "changes" : "nothing";
+  return { ...base, outcome, credentials, consumers, others, abandoned: after.abandoned };
+}
+
+function describeCredential(name: string, facts: Facts, after: Outputs): CredentialPlan | undefined {
+  const now = after.credentials[name];
+  const was = wasBefore(name, facts, now?.current);
+  const either = now ?? was;
+  if (!either) return undefined;
+  const [old, live] = [was?.live ?? [], now?.live ?? []];
+  const mints = live.filter((stamp) => !old.includes(stamp));
+  const gone = old.filter((stamp) => !live.includes(stamp));
+  const isAdoptedGone = facts.steps.some(
+    ({ op, urn }) => op === "delete" && kindOf(urn) === "PostgresLogin" && nameOf(urn) === `${name}@adopted`,
+  );
+  const withdraws = [
+    ...[...gone, ...(isAdoptedGone ? ["adopted"] : [])].map((stamp) => ({ stamp, when: whenOf(either, stamp) })),
+    ...undelivered(was, now).map((stamp) => ({
+      stamp,
+      when: "with the delivery: it moves out of the two that are handed out",
+    })),
+  ];
+  const actions = actionsOf(was, now, mints, withdraws);
+  if (actions.length === 0) return undefined;
+  const isReplaced = was !== undefined && was.current !== now?.current;
+  return {
+    name,
+    kind: either.kind,
+    actions,
+    ...(was ? { from: was.current } : {}),
+    ...(now ? { to: now.current } : {}),
+    mints,
+    keeps: live.slice(1).filter((stamp) => !withdraws.some((one) => one.stamp === stamp)),
+    withdraws,
+    ...(isReplaced && now?.change === "breaks at once" ? { breaksAtOnce: whyAtOnce(now.kind) } : {}),
+  };
+}
+
+/**
+ * The credential as it is. An update that failed half-way may have written the outputs already, or not yet; so what is live
+ * is taken from the resources that exist, and what is current from what the consumers hold.
+ */
+function wasBefore(name: string, { before, state }: Facts, next: string | undefined): Summary | undefined {
+  const known = before.credentials[name];
+  if (!known) return undefined;
+  const held = heldBy(state).flatMap(({ generations }) => generations[name]?.[0]?.stamp ?? []);
+  const current = held.find((stamp) => stamp !== next) ?? held[0] ?? known.current;
+  const existing = state.resources
+    .filter((resource) => !resource.delete && nameOf(resource.urn).startsWith(`${name}@`))
+    .map(({ urn }) => parseStamp(nameOf(urn).slice(name.length + 1)));
+  const live = [...new Set(existing)].filter((stamp) => stamp !== undefined && stamp !== current);
+  const place = (stamp: string) => (known.live.includes(stamp) ? known.live.indexOf(stamp) : known.live.length);
+  const others = live.flatMap((stamp) => stamp ?? []).sort((a, b) => place(a) - place(b) || compareStamps(b, a));
+  return { ...known, current, live: [current, ...others] };
+}
+
+function actionsOf(
+  was: Summary | undefined,
+  now: Summary | undefined,
+  mints: string[],
+  withdraws: Withdrawal[],
+): Action[] {
+  if (!now) return ["removed"];
+  if (!was) return ["first delivery"];
+  const added = mints.some((stamp) => stamp !== now.current);
+  const to = (summary: Summary) => summary.consumers.map(({ worker, as }) => `${worker}/${as}`).join(" ");
+  return [
+    ...(was.current === now.current ? [] : ([isRollback(was, now) ? "rolls back" : "rolls"] as const)),
+    ...(added ? ["adds" as const] : []),
+    ...(withdraws.length > 0 ? ["retires" as const] : []),
+    ...(to(was) === to(now) ? [] : ["delivery changes" as const]),
+  ];
+}
+
+/** Back to an older stamp that is still live. A newer one that exists already was minted by an update that failed. */
+function isRollback(was: Summary, now: Summary): boolean {
+  return was.live.includes(now.current) && compareStamps(now.current, was.current) < 0;
+}
+
+/** A random value is handed out as current or as the one before it, so a third one is accepted by nobody. */
+function undelivered(was: Summary | undefined, now: Summary | undefined): string[] {
+  if (!was || now?.kind !== "random") return [];
+  const handedOut = ({ change, live }: Summary) => live.slice(0, change === "overlaps" ? 2 : 1);
+  const after = handedOut(now);
+  return handedOut(was).filter((stamp) => now.live.includes(stamp) && !after.includes(stamp));
+}
+
+function whenOf({ kind, change }: Summary, stamp: string): string {
+  if (kind !== "postgres") return "with the delivery: no consumer is handed it any more";
+  if (change === "breaks at once" && stamp !== "adopted")
+    return "at once, when the password is altered, before the new one is delivered";
+  return "at the end of this update, once no consumer holds it and no session begins with it; its sessions are ended";
+}
+
+function whyAtOnce(kind: string): string {
+  return kind === "postgres"
+    ? "its one role is altered in place: logins fail from then until the consumer holds the new password"
+    : "it is delivered under one name: whoever still uses the old value is refused as soon as the new one is delivered";
+}
+
+function describeOthers(steps: Step[]): Other[] {
+  return steps.flatMap(({ op, urn, oldState }) => {
+    const kind = kindOf(urn);
+    const isOurs = INTERNAL.has(kind) || (urn.includes("::rollover:") && !urn.includes("$"));
+    const known = (["create", "update", "replace", "delete"] as const).find((one) => one === op);
+    if (!known || isOurs || urn.includes("::pulumi:")) return [];
+    return [{ op: known, kind, name: nameOf(urn), kept: op === "delete" && oldState?.retainOnDelete === true }];
+  });
+}

@@ -1,0 +1,91 @@
+/**
+ * The parts that the plan reads of what the engine writes: `pulumi preview --json`, its plan file, `pulumi stack export`.
+ * Everything else in them is dropped here, so that it cannot reach the text.
+ */
+import { z } from "zod";
+
+/** What the engine writes for a value that is not known before the update. */
+const UNKNOWN = /04da6b54-80e4-46f7-96ec-b56ff0331ba9/g;
+
+const summary = z.object({
+  kind: z.string(),
+  current: z.string(),
+  /** Current first. */
+  live: z.array(z.string()),
+  change: z.enum(["overlaps", "breaks at once"]),
+  consumers: z.array(z.object({ worker: z.string(), as: z.string(), attested: z.boolean() })),
+});
+export type Summary = z.infer<typeof summary>;
+
+// A list that is not known yet is left out: the next plan has it.
+const debts = z.record(z.string(), z.array(z.string()).catch([])).catch({});
+
+/** The stack's outputs, as index.ts exports them. */
+export const outputs = z.object({
+  credentials: z.record(z.string(), summary).default({}),
+  debts: debts.default({}),
+  abandoned: z.array(z.string()).default([]),
+});
+export type Outputs = z.infer<typeof outputs>;
+
+const values = z.record(z.string(), z.unknown()).default({});
+
+const resource = z.object({
+  urn: z.string(),
+  type: z.string(),
+  delete: z.boolean().default(false),
+  retainOnDelete: z.boolean().default(false),
+  inputs: values,
+  outputs: values,
+});
+export type Resource = z.infer<typeof resource>;
+
+const step = z.object({
+  op: z.string(),
+  urn: z.string(),
+  oldState: resource.optional(),
+  newState: resource.optional(),
+});
+export type Step = z.infer<typeof step>;
+
+/** `pulumi preview --json`; it ends with the errors, where there are any. */
+export const preview = z.object({
+  steps: z.array(step).default([]),
+  diagnostics: z.array(z.object({ message: z.string(), severity: z.string() })).default([]),
+});
+
+const deployment = z
+  .object({
+    resources: z.array(resource).default([]),
+    pending_operations: z.array(z.object({ type: z.string(), resource })).default([]),
+  })
+  .nullish()
+  .transform((found) => found ?? { resources: [], pending_operations: [] });
+
+/** `pulumi stack export`; a new stack has no deployment. */
+export const exported = z.object({ deployment });
+export type State = z.infer<typeof deployment>;
+
+/** `pulumi preview --save-plan`: the one place with the outputs as they will be. Secrets in it are ciphertext. */
+export const planFile = z.object({
+  resourcePlans: z.record(z.string(), z.object({ state: values.nullish() })),
+});
+
+/** The last part of a type token: `PostgresLogin` of `pulumi-nodejs:dynamic/postgres:PostgresLogin`. */
+export function kindOf(urn: string): string {
+  return urn.split("::")[2]?.split(":").at(-1) ?? "";
+}
+
+/** A resource's name: what follows the third `::` of its URN, since a name may hold one itself. */
+export function nameOf(urn: string): string {
+  return urn.split("::").slice(3).join("::");
+}
+
+/** A text of the engine's for people: unknown ids are named, colours are gone. */
+export function readable(text: string): string {
+  // eslint-disable-next-line no-control-regex -- the escape character is what is looked for
+  return text
+    .replace(UNKNOWN, "(not known yet)")
+    .replace(/\u001b\[[0-9;]*m/g, "")
+    .trim();
+}
