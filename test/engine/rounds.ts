@@ -1,0 +1,99 @@
+/** What the engine tests share: the usual credentials, the Worker's URL, logins tried for real, and a load that was measured. */
+import { Client, DatabaseError } from "pg";
+import { expect } from "vitest";
+import { type LoadResult, startLoad } from "../cloud/load";
+import { must, type Scene } from "../support/scene";
+
+/** A random secret and a login, both of the Worker `rounds-api`, current at `stamp`. */
+export function usualCredentials(stamp: string): Record<string, Record<string, unknown>> {
+  return {
+    "session-key": {
+      kind: "random",
+      length: 40,
+      generations: [stamp],
+      deliver: [{ worker: "rounds-api", as: "SESSION_KEY", previousAs: "SESSION_KEY_PREVIOUS" }],
+    },
+    "rounds-db": {
+      kind: "postgres",
+      database: "rounds",
+      owner: "rounds_owner",
+      login: "rounds",
+      quiet: "300ms",
+      generations: [stamp],
+      deliver: [{ worker: "rounds-api", as: "DATABASE_URL" }],
+    },
+  };
+}
+
+/** A secret that the Worker's live version holds; a program may not ask for it, the local cloud tells. */
+export function secretOf(scene: Scene, name: string, script = "rounds-api"): string {
+  const value = scene.cloud.cloudflare.state(script).secrets[name];
+  if (value === undefined) throw new Error(`the Worker ${script} holds no ${name}`);
+  return value;
+}
+
+/** Logs in with a URL and asks who it is: `session_user as current_user`, or the SQLSTATE of the refusal. */
+export async function tryLogin(connectionString: string): Promise<string> {
+  const client = new Client({ connectionString, application_name: "test" });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ who: string }>("SELECT session_user || ' as ' || current_user AS who");
+    return rows[0]?.who ?? "nobody";
+  } catch (error) {
+    if (error instanceof DatabaseError && error.code !== undefined) return error.code;
+    throw error;
+  } finally {
+    await client.end();
+  }
+}
+
+/** A session that stays open, idle; `state` says `open`, or the SQLSTATE with which the server ended it. */
+export async function openSession(connectionString: string): Promise<{ state: () => string; end(): Promise<void> }> {
+  const client = new Client({ connectionString, application_name: "idle-test" });
+  let state = "open";
+  client.on("error", (error) => {
+    // The lost connection comes after the server's own word.
+    if (state === "open") state = error instanceof DatabaseError ? (error.code ?? "ended") : "ended";
+  });
+  await client.connect();
+  await client.query("SELECT 1");
+  return { state: () => state, end: () => client.end().catch(() => undefined) };
+}
+
+/** A preview that must be empty: nothing is left to do (G1). */
+export async function settled(scene: Scene): Promise<void> {
+  await must(scene.stack.preview(["--expect-no-changes"]));
+}
+
+/**
+ * Does `work` while 8 clients ask the Worker, before, meanwhile and after: at least 1,000 requests, of which none may fail
+ * (G2).
+ */
+export async function underLoad(scene: Scene, work: () => Promise<unknown>, script = "rounds-api"): Promise<void> {
+  const load = startLoad({ url: scene.cloud.workerUrl(script) });
+  let result: LoadResult;
+  try {
+    await load.until(100);
+    await work();
+    await load.until(Math.max(1000, load.result().requests + 200));
+  } finally {
+    result = await load.stop();
+  }
+  expect(result).toMatchObject({ failed: 0, failures: [] });
+}
+
+/** The names of the roles that may log in and begin with `prefix`. */
+export async function loginsLike(scene: Scene, prefix: string): Promise<unknown[]> {
+  const { rows } = await scene.cloud.postgres.query(
+    "SELECT rolname FROM pg_roles WHERE rolcanlogin AND starts_with(rolname, $1) ORDER BY 1",
+    [prefix],
+  );
+  return rows.map(({ rolname }) => rolname);
+}
+
+/** As whom the Worker meets the database now. */
+export async function servedAs(scene: Scene, script = "rounds-api"): Promise<unknown> {
+  const response = await fetch(scene.cloud.workerUrl(script));
+  return ((await response.json()) as { user?: unknown }).user;
+}
