@@ -130,6 +130,8 @@ interface Session {
   application: string;
   address: string;
   isNew: boolean;
+  /** The admin may not see when it began; it could be new. */
+  isHidden: boolean;
 }
 
 /** Refuses if a session of this login begins within `quietMs`. Sessions that are open already do not count: they are ended later. */
@@ -137,7 +139,15 @@ async function watchSessions(client: Client, gone: Retired): Promise<void> {
   const { rows: start } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
   const until = performance.now() + gone.quietMs;
   while (performance.now() < until) {
-    const fresh = (await sessionsOf(client, gone.login, start[0]?.now)).filter((session) => session.isNew);
+    const sessions = await sessionsOf(client, gone.login, start[0]?.now);
+    if (sessions.some(({ isHidden }) => isHidden)) {
+      throw new PostgresError(
+        "privilege",
+        `the login ${gone.login} of ${gone.credential} was not withdrawn: the admin may not see when its sessions began. It works as before. ` +
+          `Run GRANT ${gone.login} TO ${client.user} WITH INHERIT TRUE, then run the update again.`,
+      );
+    }
+    const fresh = sessions.filter(({ isNew }) => isNew);
     if (fresh.length > 0) {
       const who = fresh.map(({ application, address }) => `${application || "(no application name)"} from ${address}`);
       throw new PostgresError(
@@ -150,10 +160,10 @@ async function watchSessions(client: Client, gone: Retired): Promise<void> {
   }
 }
 
-/** A session whose start the admin may not see counts as new: it can then not be told that it is not. */
 async function sessionsOf(client: Client, login: string, since = "infinity"): Promise<Session[]> {
   const { rows } = await client.query<Session>(
-    `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, coalesce(backend_start > $2::timestamptz, true) AS "isNew"
+    `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, backend_start > $2::timestamptz AS "isNew",
+            backend_start IS NULL AS "isHidden"
        FROM pg_stat_activity WHERE usename = $1`,
     [login, since],
   );
