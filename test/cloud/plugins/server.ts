@@ -27,7 +27,11 @@ export interface Provider {
 /** Serves until the engine says SIGINT or goes away. */
 export async function serve(provider: Provider): Promise<void> {
   const server = new grpc.Server({ "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 });
-  const calls = new Calls();
+  // An answer in progress is sent before the end; a peer that is gone must not hold it up.
+  const calls = new Calls(() => {
+    server.tryShutdown(() => process.exit(0));
+    setTimeout(() => process.exit(0), 1000);
+  });
   server.addService(services.ResourceProviderService, handlers(provider, calls));
   endWithTheEngine(calls);
   const port = await new Promise<number>((resolve, reject) => {
@@ -43,6 +47,8 @@ export async function serve(provider: Provider): Promise<void> {
 class Calls {
   #running = 0;
   #ended = false;
+
+  constructor(private readonly exit: () => void) {}
 
   handle<Q, A>(work: (request: Q) => A | Promise<A>): (call: ServerUnaryCall<Q, A>, reply: sendUnaryData<A>) => void {
     return (call, reply) => {
@@ -60,14 +66,14 @@ class Calls {
         )
         .finally(() => {
           this.#running -= 1;
-          if (this.#ended && this.#running === 0) process.exit(0);
+          if (this.#ended && this.#running === 0) this.exit();
         });
     };
   }
 
   end(): void {
     this.#ended = true;
-    if (this.#running === 0) process.exit(0);
+    if (this.#running === 0) this.exit();
   }
 }
 
