@@ -45,12 +45,15 @@ export const values = Object.fromEntries(
 );
 
 function readStack(): StackModel {
+  // How Pulumi tells a program which keys are encrypted; its own readers of it are internal.
+  const encrypted = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[];
   const keys = Object.keys(pulumi.runtime.allConfig()).filter((key) => key.startsWith("rollover:"));
   try {
     return parseStack(
       rawConfig(
         (key) => config.get(key),
         keys.map((key) => key.slice("rollover:".length)),
+        (key) => encrypted.includes(`rollover:${key}`),
       ),
     );
   } catch (error) {

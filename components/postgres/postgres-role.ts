@@ -136,7 +136,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
         password.result.apply((text) => scramVerifier(text, `${pulumi.getProject()}/${pulumi.getStack()}/${name}`)),
       );
       const role = new postgresql.Role(
-        name,
+        `${name}-login`,
         {
           name: credential.login,
           login: true,

@@ -36,6 +36,14 @@ it("says which secrets are missing and how to set them", async () => {
   expect(stdout).toContain("pulumi config set --secret cloudflareApiToken");
 });
 
+it("refuses a secret that was set in plain text, without showing it", async () => {
+  await stack.setConfig("cloudflareApiToken", "set-without-secret");
+  const { code, stdout, stderr } = await stack.preview();
+  expect(code).not.toBe(0);
+  expect(stdout).toContain("rollover:cloudflareApiToken\n      stands in plain text");
+  expect(stdout + stderr).not.toContain("set-without-secret");
+});
+
 it("previews and comes up with the secrets filled in", async () => {
   const { secrets } = scene.cloud.config();
   for (const [key, value] of Object.entries(secrets)) await stack.setConfig(key, value, { secret: true });
