@@ -9,9 +9,12 @@ export interface Debt {
   what: string;
 }
 
+/** Values that live in state alone: nothing outside has to withdraw them. */
+const STATE_ONLY = new Set(["RandomId", "RandomPassword"]);
+
 export function describeDebts(before: Outputs, { resources, pending_operations }: State): Debt[] {
   const pending = resources
-    .filter((resource) => resource.delete)
+    .filter((resource) => resource.delete && !STATE_ONLY.has(kindOf(resource.urn)))
     .map((resource) => ({
       name: nameOf(resource.urn),
       what: `${describe(resource)} was replaced and could not be withdrawn; the next update tries again`,
@@ -20,8 +23,11 @@ export function describeDebts(before: Outputs, { resources, pending_operations }
     name: nameOf(resource.urn),
     what: `${describe(resource)} was interrupted while ${type}; what it did is not known`,
   }));
+  const managed = resources.flatMap((resource) => loginOf(resource) ?? []);
   const strangers = Object.entries(before.debts).flatMap(([name, logins]) =>
-    logins.map((login) => ({ name, what: `the login ${login} acts as its owner and no config names it` })),
+    logins
+      .filter((login) => !managed.includes(login))
+      .map((login) => ({ name, what: `the login ${login} acts as its owner, and neither config nor state names it` })),
   );
   return [...pending, ...unfinished(before, resources), ...interrupted, ...strangers];
 }

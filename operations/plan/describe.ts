@@ -167,11 +167,12 @@ function undelivered(was: Summary | undefined, now: Summary | undefined): string
   return handedOut(was).filter((stamp) => now.live.includes(stamp) && !after.includes(stamp));
 }
 
-function whenOf({ kind, change }: Summary, stamp: string): string {
+function whenOf({ kind, change, consumers }: Summary, stamp: string): string {
   if (kind !== "postgres") return "with the delivery: no consumer is handed it any more";
   if (change === "breaks at once" && stamp !== "adopted")
     return "at once, when the password is altered, before the new one is delivered";
-  return "at the end of this update, once no consumer holds it and no session begins with it; its sessions are ended";
+  const asked = consumers.every(({ attested }) => attested) ? "" : " (those without a probe are not asked)";
+  return `at the end of this update, once no consumer holds it${asked} and no session begins with it; its sessions are ended`;
 }
 
 function whyAtOnce(kind: string): string {

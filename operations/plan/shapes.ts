@@ -83,7 +83,6 @@ export function nameOf(urn: string): string {
 
 /** A text of the engine's for people: unknown ids are named, colours are gone. */
 export function readable(text: string): string {
-  // eslint-disable-next-line no-control-regex -- the escape character is what is looked for
   return text
     .replace(UNKNOWN, "(not known yet)")
     .replace(/\u001b\[[0-9;]*m/g, "")

