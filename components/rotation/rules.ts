@@ -74,9 +74,13 @@ interface Claim {
   where: string;
 }
 
-/** Logins and adopted logins must be nobody else's: what withdraws one must not hit another. */
+/**
+ * Logins and adopted logins must be nobody else's: what withdraws one must not hit another. Only the adopted login may be the
+ * credential's own owner, as where one role did both: it is blocked, not dropped, and goes on owning.
+ */
 function roleClashes(all: PlacedPostgres[], server: PostgresServer | undefined, refuse: Refuse): void {
   const taken = new Map<string, string>();
+  const owners = new Map<string, string>();
   if (server !== undefined && server.username !== "") taken.set(server.username, "the admin of rollover:postgres");
   for (const { where, credential } of all) {
     if (credential.owner === "") continue;
@@ -85,7 +89,7 @@ function roleClashes(all: PlacedPostgres[], server: PostgresServer | undefined, 
       const allowed = "a role of its own";
       refuse({ where: `${where}.owner`, what, value: show(credential.owner), allowed, fix: "set another `owner`" });
     }
-    taken.set(credential.owner, `the owner role of ${credential.name}`);
+    owners.set(credential.owner, `the owner role of ${credential.name}`);
   }
   const prefixes = new Map<string, string>();
   for (const { where, credential } of all) {
@@ -99,7 +103,8 @@ function roleClashes(all: PlacedPostgres[], server: PostgresServer | undefined, 
     }
     if (!credential.inPlace) prefixes.set(credential.login, credential.name);
     for (const claim of claims(where, credential)) {
-      const other = taken.get(claim.name);
+      const isOwnOwner = claim.name === credential.owner && claim.name === credential.adopted;
+      const other = taken.get(claim.name) ?? (isOwnOwner ? undefined : owners.get(claim.name));
       taken.set(claim.name, claim.by);
       if (other === undefined) continue;
       const fix = "set another name for one of them";
