@@ -71,9 +71,9 @@ const INTERNAL = new Set(["RandomPassword", "RandomId", "PostgresLoginClaim", "P
 export function describePlan(facts: Facts): Plan {
   const { stack, before, after, state, errors } = facts;
   const debts = describeDebts(before, state);
-  const base = { stack, debts, errors };
   if (!after) {
-    return { ...base, outcome: "failed", credentials: [], consumers: [], others: [], abandoned: before.abandoned };
+    const { abandoned } = before;
+    return { stack, outcome: "failed", credentials: [], consumers: [], others: [], debts, abandoned, errors };
   }
   const names = [...new Set([...Object.keys(before.credentials), ...Object.keys(after.credentials)])].sort();
   const credentials = names.flatMap((name) => describeCredential(name, facts, after) ?? []);
@@ -81,7 +81,7 @@ export function describePlan(facts: Facts): Plan {
   const others = describeOthers(facts.steps);
   const isChange = credentials.length + consumers.length + others.length > 0;
   const outcome = errors.length > 0 ? "failed" : isChange ? "changes" : "nothing";
-  return { ...base, outcome, credentials, consumers, others, abandoned: after.abandoned };
+  return { stack, outcome, credentials, consumers, others, debts, abandoned: after.abandoned, errors };
 }
 
 function describeCredential(name: string, facts: Facts, after: Outputs): CredentialPlan | undefined {

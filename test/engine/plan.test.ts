@@ -126,6 +126,9 @@ it("keeps naming what a failed update has left to do", async () => {
   expect(debts).toMatchObject([
     { name: "rounds-db", what: expect.stringContaining("2026-08-01 (login rounds_20260801)") as string },
   ]);
+});
+
+it("has nothing left to say once an update has finished that", async () => {
   await must(scene.stack.up());
   expect(await planned()).toMatchObject({ outcome: "nothing", debts: [] });
 });
