@@ -25,6 +25,8 @@ export interface LocalCloudflare extends Pick<Service, "calls" | "faults" | "onC
   upload(script: string, upload?: Upload): Promise<string>;
   /** Deploys a version by hand, past the API's call log and faults: the rollback, if it is an old one. */
   deploy(script: string, versionId: string): Promise<void>;
+  /** Deletes a script: the API knows it no more, and nothing answers at its URL. */
+  remove(script: string): Promise<void>;
   /** The script's versions, newest first, and what is live. */
   state(script: string): ScriptState;
   stop(): Promise<void>;
@@ -91,6 +93,11 @@ export async function startCloudflare(options: CloudflareOptions = {}): Promise<
       const version = script.versions.find(({ id }) => id === versionId);
       if (!version) throw new Error(`no version ${versionId} of script ${name}`);
       await script.exclusive(() => script.deploy(version));
+    },
+    async remove(name) {
+      const script = find(name);
+      scripts.delete(name);
+      await script.stop();
     },
     state(name) {
       const script = find(name);
