@@ -108,7 +108,12 @@ async function isOurs(
 }
 
 async function askConsumers(admin: Admin, gone: Retired, tag: string): Promise<void> {
-  const asked = gone.consumers.filter(({ worker }) => !admin.abandon.includes(worker));
+  const isLeft = ({ worker }: ConsumerRecord) => admin.abandon.includes(worker);
+  for (const { worker } of gone.consumers.filter(isLeft))
+    admin.warn(
+      `abandoned: the Worker ${worker} is not asked whether it still uses the login ${gone.login} of ${gone.credential}; config lists it under abandon`,
+    );
+  const asked = gone.consumers.filter((consumer) => !isLeft(consumer));
   const answers = await Promise.all(asked.map((consumer) => admin.ask(consumer, gone.credential, tag)));
   const problems = asked.flatMap(({ worker }, at) => {
     const held = answers[at];
