@@ -5,7 +5,7 @@ import type { CloudflareAccount } from "../rotation/model";
 export type CloudflareFault =
   /** 401, 403, code 10000: the token is wrong, expired or lacks `Workers Scripts Write`. */
   | "unauthorised"
-  /** 404, code 10007 or 10090: no such account or script. */
+  /** Codes 10007 and 10090: no such account or script. A 404 alone does not say so: a proxy or a wrong address answers it too. */
   | "not-found"
   /** 10214, 10215: the newest version of the script is not the deployed one. */
   | "undeployed"
@@ -42,6 +42,8 @@ interface Call {
   /** Below the account. */
   path: string;
   body?: unknown;
+  /** Whether a result has the documented shape; one that has not did not come from Cloudflare. */
+  fits: (result: unknown) => boolean;
   /** Asked after an answer that leaves the effect open; true ends the call as done, false repeats it. */
   applied?: () => Promise<boolean>;
 }
@@ -49,18 +51,20 @@ interface Call {
 /**
  * The few endpoints of Cloudflare's API that Rollover calls
  * (https://developers.cloudflare.com/api/resources/workers/subresources/scripts/subresources/secrets/). Each call is bounded to 30 s and four
- * attempts; Retry-After is obeyed up to 60 s.
+ * attempts; Retry-After is obeyed up to `longestPauseMs`.
  */
 export class CloudflareApi {
   constructor(
     private readonly account: CloudflareAccount,
     private readonly token: string,
     private readonly timeoutMs = 30_000,
+    private readonly longestPauseMs = 60_000,
   ) {}
 
   /** Names of the secrets of a script; values can never be read. */
   async listSecrets(script: string): Promise<string[]> {
-    const result = await this.call({ method: "GET", path: `/workers/scripts/${encodeURIComponent(script)}/secrets` });
+    const path = `/workers/scripts/${encodeURIComponent(script)}/secrets`;
+    const result = await this.call({ method: "GET", path, fits: (list) => isListOf(list, "name") });
     return (result as { name: string }[]).map(({ name }) => name);
   }
 
@@ -68,8 +72,12 @@ export class CloudflareApi {
   async versions(script: string): Promise<Versions> {
     const path = `/workers/scripts/${encodeURIComponent(script)}`;
     const [versions, deployments] = await Promise.all([
-      this.call({ method: "GET", path: `${path}/versions` }),
-      this.call({ method: "GET", path: `${path}/deployments` }),
+      this.call({
+        method: "GET",
+        path: `${path}/versions`,
+        fits: (result) => isListOf(fieldOf(result, "items"), "id"),
+      }),
+      this.call({ method: "GET", path: `${path}/deployments`, fits: areDeployments }),
     ]);
     const live = (deployments as { deployments: { versions: { version_id: string; percentage: number }[] }[] })
       .deployments[0];
@@ -87,7 +95,8 @@ export class CloudflareApi {
       text === null ? null : { name, text, type: "secret_text" },
     ]);
     const path = `/workers/scripts/${encodeURIComponent(script)}/secrets-bulk`;
-    await this.call({ method: "PATCH", path, body: { secrets: Object.fromEntries(secrets) as unknown }, applied });
+    const body = { secrets: Object.fromEntries(secrets) as unknown };
+    await this.call({ method: "PATCH", path, body, fits: () => true, applied });
   }
 
   private async call(call: Call): Promise<unknown> {
@@ -104,7 +113,7 @@ export class CloudflareApi {
     }
   }
 
-  private async attempt({ method, path, body }: Call): Promise<Answer> {
+  private async attempt({ method, path, body, fits }: Call): Promise<Answer> {
     let response: Response;
     try {
       response = await fetch(`${this.account.apiUrl}/accounts/${this.account.accountId}${path}`, {
@@ -121,12 +130,19 @@ export class CloudflareApi {
       return { fault: "unavailable", text: `no answer within ${this.timeoutMs} ms (${reasonOf(error)})` };
     }
     const envelope = (await response.json().catch(() => undefined)) as Envelope | undefined;
-    if (response.ok && envelope?.success) return { result: envelope.result, text: "" };
-    const code = envelope?.errors?.[0]?.code;
+    if (response.ok && envelope?.success === true && fits(envelope.result))
+      return { result: envelope.result, text: "" };
+    const first = envelope?.errors?.[0]?.code;
+    // A stranger's answer may hold any text there, and none of it is repeated.
+    const code = typeof first === "number" ? first : undefined;
     const fault = classify(response.status, code);
     const text = `status ${response.status}${code === undefined ? "" : `, code ${code}`}: ${advice[fault]}`;
     const retryAfter = Number(response.headers.get("retry-after"));
-    return { fault, text, ...(retryAfter > 0 ? { retryAfterMs: Math.min(retryAfter, 60) * 1000 } : {}) };
+    return {
+      fault,
+      text,
+      ...(retryAfter > 0 ? { retryAfterMs: Math.min(retryAfter * 1000, this.longestPauseMs) } : {}),
+    };
   }
 }
 
@@ -138,18 +154,33 @@ interface Answer {
 }
 
 interface Envelope {
-  success: boolean;
+  success?: unknown;
   result?: unknown;
-  errors?: { code: number }[];
+  errors?: { code?: unknown }[];
+}
+
+function fieldOf(value: unknown, key: string): unknown {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
+}
+
+/** Whether it is a list of objects with a text under `key`. */
+function isListOf(value: unknown, key: string): boolean {
+  return Array.isArray(value) && value.every((item) => typeof fieldOf(item, key) === "string");
+}
+
+function areDeployments(result: unknown): boolean {
+  const list = fieldOf(result, "deployments");
+  return Array.isArray(list) && list.every((item) => isListOf(fieldOf(item, "versions"), "version_id"));
 }
 
 function classify(status: number, code: number | undefined): CloudflareFault {
   if (code === 10214 || code === 10215) return "undeployed";
-  if (code === 10007 || code === 10090 || status === 404) return "not-found";
+  if (code === 10007 || code === 10090) return "not-found";
   if (code === 10000 || status === 401 || status === 403) return "unauthorised";
   if (status === 429) return "rate-limited";
-  // An OK without Cloudflare's envelope came from something in between.
-  return status >= 500 || status === 408 || status < 300 ? "unavailable" : "rejected";
+  // An OK or a 404 without Cloudflare's envelope came from something in between.
+  const isStrange = status < 300 || (status === 404 && code === undefined);
+  return status >= 500 || status === 408 || isStrange ? "unavailable" : "rejected";
 }
 
 const advice: Record<CloudflareFault, string> = {
@@ -161,7 +192,8 @@ const advice: Record<CloudflareFault, string> = {
     "the newest version of the script is not the deployed one; deploy it or roll it back, then run the update again",
   "rate-limited": "too many requests (1,200 in five minutes are allowed); run the update again in five minutes",
   unavailable: "the API failed; run the update again",
-  rejected: "the API refused the request",
+  rejected:
+    "the API refused the request; check rollover:cloudflare.accountId and the Worker's `script`, then look up the code at Cloudflare",
 };
 
 function reasonOf(error: unknown): string {

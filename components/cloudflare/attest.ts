@@ -12,6 +12,9 @@ export const probeTokenName = "ROLLOVER_PROBE_TOKEN";
 /** An answer of the probe: what it reports, 404 where it knows no such token, or why it could not be read. */
 export type Report = { generations: Generations } | { unknownToken: true } | { why: string };
 
+/** A Worker's ROLLOVER_GENERATIONS has 5 KB at most; what is much longer is no probe's answer. */
+const longestAnswer = 64 * 1024;
+
 /** Asks a probe once. The answer's body is never repeated in a message: nobody knows what stands in a stranger's. */
 export async function askProbe(probe: { url: string; token: string }): Promise<Report> {
   try {
@@ -22,11 +25,25 @@ export async function askProbe(probe: { url: string; token: string }): Promise<R
     });
     if (response.status === 404) return { unknownToken: true };
     if (!response.ok) return { why: `status ${response.status}` };
-    const body = (await response.json()) as { generations?: unknown } | null;
+    const text = await readAtMost(response, longestAnswer);
+    if (text === undefined) return { why: `an answer over ${longestAnswer} bytes` };
+    const body = JSON.parse(text) as { generations?: unknown } | null;
     return isGenerations(body?.generations) ? { generations: body.generations } : { why: "an answer of another shape" };
   } catch (error) {
     return { why: error instanceof Error ? error.name : "no answer" };
   }
+}
+
+/** The body's text; undefined, and read no further, if it is longer. */
+async function readAtMost(response: Response, bytes: number): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of response.body ?? []) {
+    length += chunk.byteLength;
+    if (length > bytes) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** Whether a probe's answer has the documented shape, whoever wrote it. */
@@ -38,7 +55,9 @@ function isGenerations(value: unknown): value is Generations {
   return (
     typeof value === "object" &&
     value !== null &&
-    Object.values(value).every((list) => Array.isArray(list) && list.every(isEntry))
+    !Array.isArray(value) &&
+    // What is delivered has a current generation: a list of none was not written by Rollover.
+    Object.values(value).every((list) => Array.isArray(list) && list.length > 0 && list.every(isEntry))
   );
 }
 
@@ -98,7 +117,9 @@ export function consumerAsker(api: CloudflareApi, answers = 5): AskConsumer {
 
 async function carriesNothing(api: CloudflareApi, script: string): Promise<boolean> {
   try {
-    return !(await api.listSecrets(script)).includes(generationsName);
+    const names = await api.listSecrets(script);
+    // One without the other was taken away by hand: then what else it carries is not known.
+    return !names.includes(generationsName) && !names.includes(probeTokenName);
   } catch (error) {
     return error instanceof CloudflareError && error.fault === "not-found";
   }
