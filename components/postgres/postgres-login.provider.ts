@@ -1,11 +1,11 @@
 import { randomBytes } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
-import { type Client, escapeIdentifier, escapeLiteral } from "pg";
+import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from "pg";
 import type { ConsumerRecord } from "../credential";
 import { sameInputs } from "../thin.provider";
 import { type Admin, type Mark, markOf, readRole, retire } from "./retire";
 import { scramVerifier } from "./scram";
-import { connected, connectedRetrying, PostgresError, transaction } from "./sql";
+import { connectedRetrying, PostgresError, transaction } from "./sql";
 
 /** What a login resource is declared with. */
 export interface Inputs {
@@ -104,10 +104,13 @@ async function createLogin({ server, login: adminLogin }: Admin, news: Inputs, m
   );
 }
 
-/** Logs in as the new login and runs the declared checks, rolled back: nobody gets a value that was not used for real. */
+/**
+ * Logs in as the new login and runs the declared checks, rolled back: nobody gets a value that was not used for real. Begun
+ * anew if the connection breaks, since nothing of it stays.
+ */
 async function prove({ server }: Admin, news: Inputs): Promise<void> {
   const login = { user: news.login, password: news.password, database: news.database };
-  await connected(server, login, async (client) => {
+  await connectedRetrying(server, login, async (client) => {
     await client.query("BEGIN");
     const { rows } = await client.query<{ name: string }>("SELECT current_user AS name");
     if (rows[0]?.name !== news.owner) {
@@ -119,10 +122,11 @@ async function prove({ server }: Admin, news: Inputs): Promise<void> {
     for (const check of news.checks) {
       // The extended protocol takes one statement only, so a check cannot end the transaction and go on.
       await client.query({ text: check, queryMode: "extended" } as { text: string }).catch((error: unknown) => {
-        const reason = error instanceof Error ? error.message : String(error);
+        // A connection that broke, by itself or by the server's word, says nothing about the check.
+        if (!(error instanceof DatabaseError) || error.code === "57P01") throw error;
         throw new PostgresError(
           "privilege",
-          `the new login ${news.login} of ${news.credential} failed its check \`${check}\`: ${reason}. ` +
+          `the new login ${news.login} of ${news.credential} failed its check \`${check}\`: ${error.message}. ` +
             `Nothing was delivered. Grant what is missing to ${news.owner}, then run the update again.`,
         );
       });

@@ -2,7 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Client, escapeIdentifier } from "pg";
 import type { AskConsumer, ConsumerRecord } from "../credential";
 import type { PostgresServer } from "../rotation/model";
-import { connected, connectedRetrying, type Login, PostgresError, transaction } from "./sql";
+import { connectedRetrying, type Login, PostgresError, transaction } from "./sql";
 
 /** What a provider needs to act on the server: who it is there, whom to ask, and what may be left behind. */
 export interface Admin {
@@ -71,7 +71,7 @@ export async function retire(admin: Admin, gone: Retired, mark: { urn: string; t
   }
   if (role.canLogIn) {
     await askConsumers(admin, gone, mark.tag ?? "");
-    await connected(admin.server, admin.login, (client) => watchSessions(client, gone));
+    await connectedRetrying(admin.server, admin.login, (client) => watchSessions(client, gone));
   }
   await connectedRetrying(admin.server, admin.login, async (client) => {
     await client.query(`ALTER ROLE ${escapeIdentifier(gone.login)} NOLOGIN`);
@@ -186,7 +186,7 @@ async function endSessions(client: Client, login: string): Promise<void> {
 /** Tries the old password: dead means refused. */
 async function isRefused(admin: Admin, gone: Retired): Promise<boolean> {
   const login = { user: gone.login, password: gone.password, database: gone.database };
-  return connected(admin.server, login, () => Promise.resolve(false)).catch((error: unknown) => {
+  return connectedRetrying(admin.server, login, () => Promise.resolve(false)).catch((error: unknown) => {
     if (error instanceof PostgresError && (error.fault === "blocked" || error.fault === "password")) return true;
     throw error;
   });
