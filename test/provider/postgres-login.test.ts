@@ -1,0 +1,237 @@
+// Proves, on a real Postgres, that a login is made, proven and withdrawn as it should when connections break at each statement
+// in turn, when somebody changes things by hand, and when a check tries to leave something behind. Not proven here: what the
+// engine makes of it (test/engine), nor a server that stops answering in the middle of a statement (bounded to 35 s).
+import * as net from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import type { Outputs } from "../../components/postgres/postgres-login.provider";
+import { markOf } from "../../components/postgres/retire";
+import { connected } from "../../components/postgres/sql";
+import { startPostgresProxy } from "../support/crash-proxy";
+import { type Logins, startLogins } from "./logins";
+
+describe("a Postgres login on bad days", () => {
+  let on: Logins;
+
+  beforeAll(async () => {
+    on = await startLogins();
+  });
+  afterAll(() => on.stop());
+  beforeEach(() => {
+    on.reset();
+  });
+
+  it("is made once, whichever statement of its making breaks the connection", async () => {
+    const calls = await on.callsOf(() => on.create(on.news({ checks: ["INSERT INTO rounds VALUES (1)"] })));
+    expect(calls).toEqual(["CREATE", "GRANT", "ALTER ROLE SET role", "COMMENT", "COMMIT", "INSERT"]);
+    for (let at = 0; at < calls.length; at++) {
+      for (const when of ["before", "after"] as const) {
+        const inputs = on.news({ checks: ["INSERT INTO rounds VALUES (1)"] });
+        let outs: Outputs | undefined;
+        expect(await on.cutAt(at, when, async () => (outs = await on.create(inputs)))).toBe(calls[at]);
+        expect(await on.acts(inputs)).toBe("rounds_owner");
+        expect(await on.commentOf(inputs.login)).toBe(markOf({ urn: inputs.madeBy, tag: outs?.tag ?? "" }));
+        expect(outs?.debts).not.toContain(inputs.login);
+      }
+    }
+    expect(await on.rows()).toEqual([]);
+  });
+
+  it("is made when the server ends the admin's session meanwhile", async () => {
+    const inputs = on.news();
+    let ended = false;
+    on.now.gate = async (label, phase) => {
+      if (label !== "COMMIT" || phase !== "before" || ended) return "pass";
+      ended = true;
+      await on.sql("SELECT pg_terminate_backend(pid, 2000) FROM pg_stat_activity WHERE usename = $1", [
+        on.postgres.admin.user,
+      ]);
+      return "pass";
+    };
+    await on.create(inputs);
+    expect(ended).toBe(true);
+    expect(await on.acts(inputs)).toBe("rounds_owner");
+  });
+
+  it("gives up after five attempts, with one clear error and no login", async () => {
+    const inputs = on.news();
+    let attempts = 0;
+    on.now.gate = (_label, phase) => {
+      if (phase === "before") attempts += 1;
+      return Promise.resolve("drop");
+    };
+    const error = await on.failure(on.create(inputs));
+    expect(error.fault).toBe("unreachable");
+    expect(error.message).toMatch(
+      /^postgres 127\.0\.0\.1:\d+, database postgres, login rollover_admin: no connection \(/,
+    );
+    expect(attempts).toBe(5);
+    expect(await on.exists(inputs.login)).toBe(false);
+  });
+
+  it("is taken over and marked anew after a crash; the first making's delete no longer touches it", async () => {
+    const inputs = on.news();
+    const first = await on.create(inputs);
+    const second = await on.create(inputs);
+    expect(second.tag).not.toBe(first.tag);
+    expect(await on.commentOf(inputs.login)).toBe(markOf({ urn: inputs.madeBy, tag: second.tag }));
+    await on.remove(first);
+    expect(await on.acts(inputs)).toBe("rounds_owner");
+    await on.remove(second);
+    expect(await on.exists(inputs.login)).toBe(false);
+  });
+
+  it("refuses a role of its name that somebody else made, and leaves it as it is", async () => {
+    const inputs = on.news();
+    await on.sql(`CREATE ROLE ${inputs.login} LOGIN CONNECTION LIMIT 3 PASSWORD 'of-somebody-else'`);
+    const all = `SELECT to_jsonb(a) AS role FROM pg_authid a WHERE rolname = $1`;
+    const before = (await on.sql(all, [inputs.login])).rows;
+    const error = await on.failure(on.create(inputs));
+    expect(error.message).toBe(
+      `the role ${inputs.login} exists on 127.0.0.1:${on.proxy.port} and was not made by this resource; it was left untouched. ` +
+        "Drop or rename it, or choose another `login` for rounds-db.",
+    );
+    await on.remove({ ...inputs, tag: "0123", debts: [] });
+    expect((await on.sql(all, [inputs.login])).rows).toEqual(before);
+    expect(await on.commentOf(inputs.login)).toBeNull();
+  });
+
+  it.each(["'reporting, ask Ada'", "NULL"])(
+    "refuses to go while its comment was changed to %s by hand",
+    async (comment) => {
+      const outs = await on.create(on.news());
+      await on.sql(`COMMENT ON ROLE ${outs.login} IS ${comment}`);
+      expect((await on.failure(on.remove(outs))).message).toContain(
+        `the login ${outs.login} of rounds-db works, but its comment, by which it is known, was changed. It was left as it is.`,
+      );
+      expect(await on.acts(outs)).toBe("rounds_owner");
+    },
+  );
+
+  it("works on while its consumer is silent or holds it", async () => {
+    const outs = await on.create(on.news());
+    on.now.consumer = { state: "silent", why: "status 500" };
+    expect((await on.failure(on.remove(outs))).message).toContain("does not say what it holds (status 500)");
+    on.now.consumer = { state: "holds" };
+    expect((await on.failure(on.remove(outs))).message).toContain("the Worker rounds-api still reports it as current");
+    expect(await on.acts(outs)).toBe("rounds_owner");
+  });
+
+  it("goes once, whichever statement of its going breaks the connection; its sessions end", async () => {
+    const start = async () => {
+      const outs = await on.create(on.news());
+      const session = await on.openSession(outs);
+      return { outs, session };
+    };
+    const first = await start();
+    const calls = await on.callsOf(() => on.remove(first.outs));
+    expect(calls).toEqual(["ALTER ROLE NOLOGIN", "pg_terminate_backend", "DROP", "COMMIT"]);
+    expect(await first.session.ended).toBe("57P01");
+    for (let at = 0; at < calls.length; at++) {
+      for (const when of ["before", "after"] as const) {
+        const { outs, session } = await start();
+        expect(await on.cutAt(at, when, () => on.remove(outs))).toBe(calls[at]);
+        expect(await session.ended).toBe("57P01");
+        expect(await on.exists(outs.login)).toBe(false);
+        expect(await on.acts(outs)).toBe("28P01");
+      }
+    }
+  });
+
+  it("that an interrupted call left blocked is taken up there, whoever asks for it meanwhile", async () => {
+    const outs = await on.create(on.news());
+    const session = await on.openSession(outs);
+    await on.sql(`ALTER ROLE ${outs.login} NOLOGIN`);
+    // Nobody can begin to use it any more, so nobody is asked.
+    on.now.consumer = { state: "silent", why: "status 500" };
+    await on.remove(outs);
+    expect(await session.ended).toBe("57P01");
+    expect(await on.exists(outs.login)).toBe(false);
+    await on.remove(outs);
+  });
+
+  it("leaves what it made after SET ROLE NONE to its owner", async () => {
+    const outs = await on.create(on.news());
+    await on.sql("CREATE SCHEMA IF NOT EXISTS open; GRANT ALL ON SCHEMA open TO PUBLIC");
+    const session = await on.openSession(outs);
+    await session.client.query("SET ROLE NONE; CREATE TABLE open.left_behind AS SELECT 7 AS id");
+    await session.client.query("GRANT SELECT ON open.left_behind TO PUBLIC");
+    await session.client.end();
+    await on.remove(outs);
+    expect(await on.exists(outs.login)).toBe(false);
+    const { rows: tables } = await on.sql(
+      "SELECT tableowner, (SELECT id FROM open.left_behind) AS id FROM pg_tables WHERE tablename = 'left_behind'",
+    );
+    expect(tables).toEqual([{ tableowner: "rounds_owner", id: 7 }]);
+  });
+
+  it("leaves no row of its checks", async () => {
+    await on.create(
+      on.news({
+        checks: [
+          "INSERT INTO rounds VALUES (1)",
+          "UPDATE rounds SET id = 2",
+          "SELECT 1 / count(*) FROM rounds WHERE id = 2",
+        ],
+      }),
+    );
+    expect(await on.rows()).toEqual([]);
+  });
+
+  it.each([
+    [
+      "two statements",
+      "INSERT INTO rounds VALUES (1); COMMIT",
+      "cannot insert multiple commands into a prepared statement",
+    ],
+    [
+      "a block that commits",
+      "DO $$ BEGIN INSERT INTO rounds VALUES (1); COMMIT; END $$",
+      "invalid transaction termination",
+    ],
+    ["a procedure that commits", "CALL keep()", "invalid transaction termination"],
+  ])("fails a check of %s, and keeps none of its rows", async (_name, check, reason) => {
+    await on.sql(
+      "CREATE OR REPLACE PROCEDURE keep() LANGUAGE plpgsql AS 'BEGIN INSERT INTO rounds VALUES (1); COMMIT; END'",
+    );
+    const inputs = on.news({ checks: [check] });
+    const error = await on.failure(on.create(inputs));
+    expect(error.fault).toBe("privilege");
+    expect(error.message).toContain(
+      `the new login ${inputs.login} of rounds-db failed its check \`${check}\`: ${reason}.`,
+    );
+    expect(await on.rows()).toEqual([]);
+  });
+
+  it("does not blame a check for a connection that breaks at it each time", async () => {
+    const inputs = on.news({ checks: ["INSERT INTO rounds VALUES (1)"] });
+    on.now.gate = (label) => Promise.resolve(label === "INSERT" ? "drop" : "pass");
+    const error = await on.failure(on.create(inputs));
+    expect(error.fault).toBe("unreachable");
+    expect(error.message).not.toContain("failed its check");
+  });
+
+  it("says which server cannot be reached, and as whom", async () => {
+    const closed = await startPostgresProxy(on.postgres, () => Promise.resolve("pass"));
+    await closed.stop();
+    const error = await on.failure(on.provider(closed.port).create(on.news()));
+    expect(error.message).toBe(
+      `postgres 127.0.0.1:${closed.port}, database postgres, login rollover_admin: no connection (ECONNREFUSED)`,
+    );
+  });
+
+  it("says that a server which accepts and never answers did not answer", async () => {
+    const sockets: net.Socket[] = [];
+    const mute = net.createServer((socket) => sockets.push(socket));
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
+    const { port } = mute.address() as net.AddressInfo;
+    const { server, login } = on.admin(port);
+    const begun = performance.now();
+    const error = await on.failure(connected(server, login, (client) => client.query("SELECT 1")));
+    expect(error.message).toBe(
+      `postgres 127.0.0.1:${port}, database postgres, login rollover_admin: no connection (timeout expired)`,
+    );
+    expect(performance.now() - begun).toBeLessThan(20_000);
+    for (const socket of sockets) socket.destroy();
+    await new Promise((resolve) => mute.close(resolve));
+  });
+});
