@@ -1,0 +1,158 @@
+/**
+ * Kills the engine, or the process of the dynamic providers, at a chosen mutating call of an update: at Postgres by a
+ * proxy, at the Cloudflare API by its own listener. A run without a point to stop at lists the calls that there are.
+ */
+import * as fs from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Gate, type Phase, type PostgresProxy, startPostgresProxy } from "./crash-proxy";
+import { descendants } from "./engine/descendants";
+import type { Scene } from "./scene";
+
+export type Victim = "engine" | "provider";
+
+/** The n-th mutating call of an update, from 0, before or after its effect. */
+export interface Point {
+  at: number;
+  label: string;
+  phase: Phase;
+}
+
+export interface Crashes {
+  /** The port that stands for Postgres's in the stack's config. */
+  port: number;
+  /** `up` to its end, as it is; the mutating calls that it made, in order. */
+  count(): Promise<{ code: number; output: string; calls: string[] }>;
+  /** `up` with the victim killed at the point. Throws unless the point was met and the update failed of it. */
+  kill(victim: Victim, point: Point): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Every state that a crash at a mutating call can leave: before each call; and after those whose effect lasts and which end
+ * their operation, a commit and a call of the API. After any other statement the server holds what it holds before the next.
+ */
+export function pointsOf(calls: string[]): Point[] {
+  return calls.flatMap((label, at): Point[] => {
+    const before: Point = { at, label, phase: "before" };
+    const lasts = label === "COMMIT" || label.startsWith("PATCH");
+    return lasts ? [before, { at, label, phase: "after" }] : [before];
+  });
+}
+
+const UP = ["up", "--yes", "--skip-preview"];
+
+export async function startCrashes(scene: Scene): Promise<Crashes> {
+  let calls: string[] = [];
+  let strike: ((label: string, phase: Phase) => Promise<boolean>) | undefined;
+  const gate: Gate = async (label, phase) => {
+    if (phase === "before") calls.push(label);
+    return (await strike?.(label, phase)) === true ? "drop" : "pass";
+  };
+  const proxy: PostgresProxy = await startPostgresProxy(scene.cloud.postgres, gate);
+  scene.cloud.cloudflare.onCall(async ({ phase, method, path }) => {
+    const verdict = await gate(`${method} ${path.split("/").at(-1) ?? ""}`, phase);
+    // Whoever asked is dead; a refusal keeps the call from being applied after all.
+    if (verdict === "drop") throw new Error("the client was killed at this call");
+  });
+
+  const up = (): { pid: number; done: Promise<{ code: number; output: string }> } => {
+    calls = [];
+    const child = scene.stack.spawn(UP);
+    child.stdin.end();
+    let output = "";
+    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text: string) => (output += text));
+    const done = new Promise<{ code: number; output: string }>((resolve) => {
+      child.once("close", (code) => {
+        resolve({ code: code ?? -1, output });
+      });
+    });
+    if (child.pid === undefined) throw new Error("the engine was not started");
+    return { pid: child.pid, done };
+  };
+
+  return {
+    port: proxy.port,
+    async count() {
+      const { code, output } = await up().done;
+      return { code, output, calls: [...calls] };
+    },
+    async kill(victim, { at, label, phase }) {
+      let struck: string | undefined;
+      let failure: Error | undefined;
+      let engine = 0;
+      strike = async (met, metPhase) => {
+        if (struck !== undefined || calls.length !== at + 1 || metPhase !== phase) return false;
+        struck = met;
+        await kill(engine, victim).catch((error: unknown) => {
+          failure = error instanceof Error ? error : new Error(String(error));
+        });
+        return true;
+      };
+      try {
+        const { pid, done } = up();
+        engine = pid;
+        const { code, output } = await done;
+        if (failure) throw failure;
+        if (struck !== label)
+          throw new Error(
+            `call ${at} was ${struck ?? "never made"}, not ${label}; calls: ${calls.join(", ")}\n${output}`,
+          );
+        if (code === 0) throw new Error(`the update succeeded although its ${victim} was killed ${phase} ${label}`);
+      } finally {
+        strike = undefined;
+      }
+    },
+    async stop() {
+      scene.cloud.cloudflare.onCall(undefined);
+      await proxy.stop();
+    },
+  };
+}
+
+/** Kills, and returns when the victim and, if it was the engine, all that it had started are gone. */
+async function kill(engine: number, victim: Victim): Promise<void> {
+  const below = descendants(engine);
+  const providers = below.filter((pid) => commandOf(pid).includes("dynamic-provider"));
+  const targets = victim === "engine" ? [engine] : providers;
+  if (targets.length === 0) throw new Error(`the engine ${engine} has no process of dynamic providers`);
+  killAll(targets);
+  const ends = victim === "engine" ? [engine, ...below] : targets;
+  // Our helpers notice the engine's death by their closed stdin; the official ones live on for minutes. The call is held
+  // meanwhile, so that none acts after this.
+  if (await ended(ends, 3000)) return;
+  killAll(ends.filter(isAlive));
+  if (!(await ended(ends, 3000))) throw new Error(`still running after SIGKILL: ${ends.filter(isAlive).join(", ")}`);
+}
+
+function killAll(pids: number[]): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+    }
+  }
+}
+
+async function ended(pids: number[], withinMs: number): Promise<boolean> {
+  const until = Date.now() + withinMs;
+  while (pids.some(isAlive)) {
+    if (Date.now() > until) return false;
+    await pause(10);
+  }
+  return true;
+}
+
+/** A zombie, which has ended but was not collected, has no arguments. */
+function isAlive(pid: number): boolean {
+  return commandOf(pid) !== "";
+}
+
+/** The arguments of a process; empty for one that has ended. Linux. */
+function commandOf(pid: number): string {
+  try {
+    return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
+  } catch {
+    return "";
+  }
+}
