@@ -1,3 +1,5 @@
+import "./debug-messages";
+
 /** The public entry: components to declare credentials and their consumers with, and the config that index.ts builds them from. */
 export { WorkerConsumer } from "./cloudflare/worker-consumer";
 export type { WorkerConsumerArgs } from "./cloudflare/worker-consumer";
