@@ -17,12 +17,9 @@ export function typeOf(kind: Kind): string {
 
 /**
  * A dynamic resource whose provider is a loader. `pulumi.dynamic.Resource` would serialise a provider object by the
- * TypeScript compiler at each run, into 760 bytes that state holds twice; this text does the same in 190: it loads
+ * TypeScript compiler at each run, into 760 bytes that state holds twice; this text does the same in 85: loader.cjs loads
  * today's module when it is configured. So a code edit makes no diff, and `delete` and `refresh` of an old resource run the
  * code of the checkout, not the code that was saved with it. It holds no value of ours.
- *
- * Pulumi caches the provider before it awaits `configure`, so a second call may meet it half-way: all of the work is done
- * before the first promise.
  *
  * @param secrets Names of inputs and outputs that are secret, whatever the caller passes.
  */
@@ -44,6 +41,5 @@ export abstract class ThinResource extends pulumi.CustomResource {
 }
 
 function loaderOf(kind: Kind): string {
-  const load = `require(process.cwd()+"/components/providers.ts").load("${kind}",r.config)`;
-  return `exports.handler=()=>({async configure(r){require("tsx/cjs");Object.assign(this,${load})}})`;
+  return `exports.handler=()=>require(process.cwd()+"/components/loader.cjs")("${kind}")`;
 }
