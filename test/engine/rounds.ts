@@ -32,6 +32,12 @@ export function secretOf(scene: Scene, name: string, script = "rounds-api"): str
   return value;
 }
 
+/** What a Worker was given and which version serves it; not its processes, which come and go. */
+export function held(scene: Scene, script = "rounds-api") {
+  const { versionIds, liveVersionId, secrets } = scene.cloud.cloudflare.state(script);
+  return { versionIds, liveVersionId, secrets };
+}
+
 /** Logs in with a URL and asks who it is: `session_user as current_user`, or the SQLSTATE of the refusal. */
 export async function tryLogin(connectionString: string): Promise<string> {
   const client = new Client({ connectionString, application_name: "test" });
