@@ -23,7 +23,7 @@ const TIMEOUT_MS = 5000;
 /** The load ends by itself if a rehearsal hangs. */
 const LONGEST_MS = 30 * 60_000;
 /** Of an update that failed so much is shown. */
-const LAST_LINES = 20;
+const LAST_LINES = 30;
 /** What the local Worker's queries need: the table in it is made here. */
 const DATABASE = "rounds";
 
@@ -52,7 +52,7 @@ const STEPS: Step[] = [
   { step: "roll back", action: "rollback", proof: "old value in use again, newer one still accepted" },
 ];
 
-interface Report {
+export interface Report {
   rows: Row[];
   /** Beside each row, for people. */
   proofs: string[];
@@ -66,7 +66,7 @@ interface Held {
 }
 
 /** All steps of one kind, under one load that never pauses; after an update that failed no other is made. */
-async function rehearse(scene: Scene, kind: Kind, report: Report): Promise<void> {
+export async function rehearse(scene: Scene, kind: Kind, report: Report): Promise<void> {
   const names = namesOf(fs.readFileSync(scene.configFile, "utf8"), kind);
   const overlaps = await allOverlap(scene, names);
   const side = clients[kind](scene.cloud);
@@ -126,7 +126,7 @@ async function update(
   };
   const { code, ms, stdout, stderr } = await during(
     `${what}: ${edited.notes.join("; ")}`,
-    () => scene.stack.up(),
+    () => scene.stack.up(["--suppress-outputs"]), // else they are the last lines, not the reason
     heard,
   );
   if (code !== 0) {
@@ -166,7 +166,7 @@ function namesOf(text: string, kind: Kind): string[] {
 }
 
 /** The first update, and the table that the local Worker's queries read. */
-async function bringUp(scene: Scene): Promise<void> {
+export async function bringUp(scene: Scene): Promise<void> {
   await during("bringing the local stack up", () => must(scene.stack.up()));
   const { rows } = await scene.cloud.postgres.query(
     "SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = $1",

@@ -1,0 +1,36 @@
+// Proves that `npm run bench` measures on the real engine and gives rows of the documented form with finite figures. It does
+// not judge the figures: they depend on the machine.
+import { spawnSync } from "node:child_process";
+import * as path from "node:path";
+import { expect, it } from "vitest";
+
+const CHECKOUT = path.resolve(__dirname, "..", "..");
+
+it("gives each row its name, value, unit and aim", () => {
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ["--require", "tsx/cjs", "operations/bench.ts", "--rounds", "1", "--json"],
+    { cwd: CHECKOUT, encoding: "utf8" },
+  );
+  expect(status, stderr).toBe(0);
+  const { rows } = JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "") as { rows: Record<string, unknown>[] };
+  expect(rows.map(({ name, unit, aim }) => ({ name, unit, aim }))).toEqual([
+    { name: "roll of one credential / up of an empty program", unit: "ratio", aim: 1.5 },
+    { name: "up without a change / up of an empty program", unit: "ratio", aim: 1.2 },
+    { name: "state per generation", unit: "bytes", aim: 8192 },
+  ]);
+  for (const { value } of rows) {
+    expect(Number.isFinite(value)).toBe(true);
+    expect(value).toBeGreaterThan(0);
+  }
+});
+
+it("refuses a number of rounds that is none", () => {
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    ["--require", "tsx/cjs", "operations/bench.ts", "--rounds", "0"],
+    { cwd: CHECKOUT, encoding: "utf8" },
+  );
+  expect(status).toBe(2);
+  expect(stderr).toContain("It is not a whole number above 0.");
+});
