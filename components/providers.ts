@@ -21,13 +21,13 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
   };
   switch (kind) {
     case "WorkerDelivery":
-      return workerDelivery(api());
+      return withoutStacks(workerDelivery(api()));
     case "WorkerSecretSet":
-      return workerSecretSet(api(), stack.abandon, warn);
+      return withoutStacks(workerSecretSet(api(), stack.abandon, warn));
     case "PostgresLogin":
-      return postgresLogin(admin());
+      return withoutStacks(postgresLogin(admin()));
     case "PostgresLoginClaim":
-      return postgresLoginClaim(admin());
+      return withoutStacks(postgresLoginClaim(admin()));
   }
 
   function api(): CloudflareApi {
@@ -44,6 +44,21 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
     // A stack without Workers needs no account: then nobody is asked.
     return { server, login, abandon: stack.abandon, warn, ask: (...question) => consumerAsker(api())(...question) };
   }
+}
+
+/** Pulumi prints the stack of an error too: for a refusal that is a page of this machine's paths below one clear sentence. */
+function withoutStacks(provider: object): pulumi.dynamic.ResourceProvider {
+  const quiet = Object.entries(provider as Record<string, (...args: unknown[]) => Promise<unknown>>).map(
+    ([name, method]) => [
+      name,
+      (...args: unknown[]) =>
+        method(...args).catch((error: unknown) => {
+          if (error instanceof Error) error.stack = "";
+          throw error;
+        }),
+    ],
+  );
+  return Object.fromEntries(quiet) as Record<keyof pulumi.dynamic.ResourceProvider, never>;
 }
 
 /** State still holds a resource of a vendor that config no longer declares: its settings are needed until it is gone. */

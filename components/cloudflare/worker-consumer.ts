@@ -63,7 +63,8 @@ function intentOf({ worker, credentials, server }: WorkerConsumerArgs): string {
     const { name, generations } = credential;
     const names = credential.deliver
       .filter((to) => to.worker === worker.name)
-      .map(({ as, previousAs }) => [as, previousAs]);
+      .map(({ as, previousAs }) => [as, previousAs])
+      .sort();
     if (names.length === 0) return [];
     const url =
       credential.kind === "postgres"

@@ -29,6 +29,8 @@ export interface Inputs {
   current: boolean;
   /** Every login that config names for this owner, given to the current one alone; others under the owner are debt. */
   siblings: string[];
+  /** Another text at each edit of the credential's list of logins, so that `update` sees to it that this one works. */
+  edit: string;
   /** Consumers that can be asked before it is retired; secret for their tokens. */
   consumers: ConsumerRecord[];
   quietMs: number;
@@ -59,9 +61,10 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
     },
 
     async update(_id, olds, news) {
-      const mustProve =
+      const restored = await restore(admin, news, olds.tag);
+      const becomes =
         news.current && (!olds.current || olds.database !== news.database || !sameInputs(olds.checks, news.checks));
-      if (mustProve && news.mode !== "adopted") await prove(admin, news);
+      if ((restored || becomes) && news.mode !== "adopted") await prove(admin, news);
       return { outs: { ...news, tag: olds.tag, debts: await findDebts(admin, news, olds.siblings) } };
     },
 
@@ -104,13 +107,27 @@ async function createLogin({ server, login: adminLogin }: Admin, news: Inputs, m
   );
 }
 
+/** Brings back a login that config names but that does not work: a retirement blocked or dropped it, crashed, and was taken back. */
+async function restore(admin: Admin, news: Inputs, tag: string): Promise<boolean> {
+  if (news.mode === "inPlace") return false;
+  const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, news.login));
+  if (role?.canLogIn) return false;
+  if (news.mode === "login") await createLogin(admin, news, { urn: news.madeBy, tag });
+  else {
+    await requireRole(admin, news.login);
+    const statement = `ALTER ROLE ${escapeIdentifier(news.login)} LOGIN`;
+    await connectedRetrying(admin.server, admin.login, (client) => client.query(statement));
+  }
+  return true;
+}
+
 /**
  * Logs in as the new login and runs the declared checks, rolled back: nobody gets a value that was not used for real. Begun
  * anew if the connection breaks, since nothing of it stays.
  */
 async function prove({ server }: Admin, news: Inputs): Promise<void> {
   const login = { user: news.login, password: news.password, database: news.database };
-  await connectedRetrying(server, login, async (client) => {
+  const proof = async (client: Client): Promise<void> => {
     await client.query("BEGIN");
     const { rows } = await client.query<{ name: string }>("SELECT current_user AS name");
     if (rows[0]?.name !== news.owner) {
@@ -127,11 +144,18 @@ async function prove({ server }: Admin, news: Inputs): Promise<void> {
         throw new PostgresError(
           "privilege",
           `the new login ${news.login} of ${news.credential} failed its check \`${check}\`: ${error.message}. ` +
-            `Nothing was delivered. Grant what is missing to ${news.owner}, then run the update again.`,
+            `Grant what is missing to ${news.owner}, then run the update again.`,
         );
       });
     }
     await client.query("ROLLBACK");
+  };
+  await connectedRetrying(server, login, proof).catch((error: unknown) => {
+    if (!(error instanceof PostgresError)) throw error;
+    throw new PostgresError(
+      error.fault,
+      `${news.credential} was not proven, so nothing was delivered. ${error.message}`,
+    );
   });
 }
 

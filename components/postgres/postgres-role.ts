@@ -60,6 +60,10 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
     const owned = credential.existing ? [] : createOwned();
     const stamps = credential.generations;
     const inPlaceRole = credential.inPlace ? createInPlaceRole(createPassword(current())) : undefined;
+    // In state before any login is touched: if the engine dies while it retires one and the edit is then taken back, state and
+    // config agree, and this alone differs: every login that config names is then seen to.
+    const live = [...stamps, ...(credential.adopted === undefined ? [] : [credential.adopted])].join();
+    const edit = new random.RandomId(`${name}-edit`, { byteLength: 4, keepers: { live } }, minted);
     const logins = stamps.map(createLogin);
     if (credential.adopted !== undefined) createAdopted(credential.adopted);
 
@@ -171,6 +175,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
           password: password.result,
           checks: credential.checks,
           current: at === 0,
+          edit: edit.hex,
           siblings: at === 0 ? allLogins() : [],
           consumers: args.consumers,
         },
@@ -193,6 +198,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
           credential: credential.name,
           checks: [],
           current: false,
+          edit: edit.hex,
           siblings: [],
           consumers: args.consumers,
           quietMs: credential.quietMs,

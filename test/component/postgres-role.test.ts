@@ -42,6 +42,7 @@ const consumer = {
 const LOGIN = "pulumi-nodejs:dynamic/postgres:PostgresLogin";
 const CLAIM = "pulumi-nodejs:dynamic/postgres:PostgresLoginClaim";
 const PASSWORD = "random:index/randomPassword:RandomPassword";
+const EDIT = "random:index/randomId:RandomId rounds-db-edit";
 
 it("makes owner, database and, for each generation, password, claim and login", async () => {
   const { children } = await declare({});
@@ -53,6 +54,7 @@ it("makes owner, database and, for each generation, password, claim and login", 
     `${LOGIN} rounds-db@2026-11-21`,
     `${CLAIM} rounds-db@2026-11-20`,
     `${CLAIM} rounds-db@2026-11-21`,
+    EDIT,
     `${PASSWORD} rounds-db@2026-11-20`,
     `${PASSWORD} rounds-db@2026-11-21`,
   ]);
@@ -79,6 +81,7 @@ it("declares each login with what proves and what retires it; password and consu
     mode: "login",
     password: `password-of-rounds-db@${stamp}`,
     checks: ["SELECT count(*) FROM rounds"],
+    edit: "tag-of-rounds-db-edit",
     consumers: [consumer],
   });
   expect(find(children, `${CLAIM} rounds-db@2026-11-21`).inputs).toEqual(claimed("2026-11-21", "rounds_20261121"));
@@ -139,8 +142,10 @@ it("manages no owner that exists, and records the adopted login without a passwo
     `${LOGIN} rounds-db@2026-11-20`,
     `${LOGIN} rounds-db@adopted`,
     `${CLAIM} rounds-db@2026-11-20`,
+    EDIT,
     `${PASSWORD} rounds-db@2026-11-20`,
   ]);
+  expect(find(children, EDIT).inputs["keepers"]).toEqual({ live: "2026-11-20,app" });
   expect(find(children, `${LOGIN} rounds-db@adopted`).inputs).toMatchObject({
     mode: "adopted",
     login: "app",

@@ -139,8 +139,6 @@ async function crashThenTakeBack(victim: Victim, point: Point, next: string[]): 
   edit(live);
   await recover(victim);
   await converged(where);
-  // State still counts a login as there that the retirement had blocked or dropped: like any drift, a refresh sees it.
-  if (next.length < live.length) await must(scene.stack.up(["--refresh"]));
   await loginsWork(where);
 }
 

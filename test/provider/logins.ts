@@ -49,12 +49,18 @@ export async function startLogins() {
       checks: ["SELECT count(*) FROM rounds"],
       current: true,
       siblings: [login],
+      edit: "1",
       consumers: [{ worker: "rounds-api", script: "rounds-api", url: "http://127.0.0.1:9/", token: "probe-token" }],
       quietMs: 50,
       ...over,
     };
   }
   const create = async (inputs: Inputs): Promise<Outputs> => (await provider().create(inputs)).outs as Outputs;
+  async function update(olds: Outputs, inputs: Inputs): Promise<Outputs> {
+    const { update: change } = provider();
+    if (!change) throw new Error("the provider has no update");
+    return (await change(`${olds.login}:${olds.tag}`, olds, inputs)).outs as Outputs;
+  }
   async function remove(outs: Outputs): Promise<void> {
     const { delete: withdraw } = provider();
     if (!withdraw) throw new Error("the provider has no delete");
@@ -152,6 +158,7 @@ export async function startLogins() {
     sql,
     news,
     create,
+    update,
     remove,
     acts,
     commentOf,

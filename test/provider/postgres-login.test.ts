@@ -149,6 +149,20 @@ describe("a Postgres login on bad days", () => {
     await on.remove(outs);
   });
 
+  it.each([
+    ["blocked", (login: string) => `ALTER ROLE ${login} NOLOGIN`],
+    ["dropped", (login: string) => `DROP ROLE ${login}`],
+  ])("that an interrupted retirement left %s is brought back by the next edit that names it", async (_, left) => {
+    const outs = await on.create(on.news());
+    await on.sql(left(outs.login));
+    const again = await on.update(outs, { ...outs, edit: "2" });
+    expect(again.tag).toBe(outs.tag);
+    expect(await on.acts(outs)).toBe("rounds_owner");
+    expect(await on.commentOf(outs.login)).toBe(markOf({ urn: outs.madeBy, tag: outs.tag }));
+    await on.remove(again);
+    expect(await on.exists(outs.login)).toBe(false);
+  });
+
   it("leaves what it made after SET ROLE NONE to its owner", async () => {
     const outs = await on.create(on.news());
     await on.sql("CREATE SCHEMA IF NOT EXISTS open; GRANT ALL ON SCHEMA open TO PUBLIC");
