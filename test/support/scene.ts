@@ -76,7 +76,8 @@ async function configure(scene: Scene, options: SceneOptions): Promise<void> {
   const { secrets, ...settings } = scene.cloud.config();
   for (const [key, value] of Object.entries(settings)) scene.edit([`rollover:${key}`], value);
   for (const worker of Object.keys(settings.workers)) {
-    for (const [key, value] of Object.entries(options.worker ?? {})) scene.edit(["rollover:workers", worker, key], value);
+    for (const [key, value] of Object.entries(options.worker ?? {}))
+      scene.edit(["rollover:workers", worker, key], value);
   }
   if (options.credentials) scene.edit(["rollover:credentials"], options.credentials);
   const made = await scene.stack.init();
