@@ -28,19 +28,21 @@ export function rolloverProbe(request: Request, env: object): Response | undefin
   const given = request.headers.get("authorization") ?? "";
   if (typeof token !== "string" || token === "" || !sameText(given, `Bearer ${token}`))
     return new Response("Not Found", { status: 404, headers });
-  return Response.json({ generations: parseGenerations(generations) }, { headers });
+  const known = parseGenerations(generations);
+  // Left out where it cannot be read: a Worker that holds nothing and one that cannot say what it holds are not the same.
+  return Response.json(known ? { generations: known } : {}, { headers });
 }
 
 /** `{"rounds-db":[{"stamp":"2026-11-20","tag":"9f…"}]}`, current first; whatever else stands there is left out. */
-function parseGenerations(text: unknown): Record<string, { stamp: string; tag: string }[]> {
+function parseGenerations(text: unknown): Record<string, { stamp: string; tag: string }[]> | undefined {
   const known: Record<string, { stamp: string; tag: string }[]> = {};
   try {
     const parsed = JSON.parse(String(text)) as Record<string, { stamp: string; tag: string }[]> | null;
-    for (const [name, list] of Object.entries(parsed ?? {}))
-      known[name] = list.map(({ stamp, tag }) => ({ stamp, tag }));
+    if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined;
+    for (const [name, list] of Object.entries(parsed)) known[name] = list.map(({ stamp, tag }) => ({ stamp, tag }));
     return known;
   } catch {
-    return {};
+    return undefined;
   }
 }
 

@@ -57,12 +57,17 @@ describe("rolloverProbe", () => {
   });
 
   it.each([undefined, "", "not JSON", "null", "[]", "5", '{"rounds-db":5}', '{"rounds-db":[null]}'])(
-    "answers no generations where they are %j",
+    "does not say what it holds where they are %j, which is no answer to whether it holds something",
     async (generations) => {
       const response = ask({ ...ENV, ROLLOVER_GENERATIONS: generations }, "Bearer probe-token");
-      expect(await response?.json()).toEqual({ generations: {} });
+      expect(await response?.json()).toEqual({});
     },
   );
+
+  it("says that it holds nothing where nothing was delivered", async () => {
+    const response = ask({ ...ENV, ROLLOVER_GENERATIONS: "{}" }, "Bearer probe-token");
+    expect(await response?.json()).toEqual({ generations: {} });
+  });
 
   it("hands on stamps and tags only", async () => {
     const generations = JSON.stringify({ a: [{ stamp: "2026-11-20", tag: "9f", value: "secret" }] });
