@@ -16,9 +16,13 @@ const stack = readStack();
 
 const consumers = new Map(stack.workers.map((worker) => [worker.name, declareConsumer(worker)]));
 const declared = declareCredentials();
-for (const [name, { worker, consumer }] of consumers) {
-  new WorkerSecrets(name, { worker, consumer, credentials: declared.map(({ component }) => component) });
+// By script: a Worker that is renamed in config alone is still the same one.
+for (const { worker, consumer } of consumers.values()) {
+  const accountId = stack.cloudflare?.accountId ?? "";
+  const components = declared.map(({ component }) => component);
+  new WorkerSecrets(worker.script, { worker, accountId, consumer, credentials: components });
 }
+warnOfAbandoned();
 
 /** What each credential is now. Nothing in it is secret. */
 export const credentials = Object.fromEntries(
@@ -62,9 +66,21 @@ function readStack(): StackModel {
   }
 }
 
+/** A name that stays listed turns each later retirement of that credential into a silent "left behind". */
+function warnOfAbandoned(): void {
+  const declaredStill = stack.abandon.filter((name) =>
+    stack.credentials.some((credential) => credential.name === name),
+  );
+  for (const name of declaredStill) {
+    void pulumi.log.warn(
+      `rollover:abandon lists ${name}, which is still declared: its retired generations stay live. Take it out unless the stack is being destroyed.`,
+    );
+  }
+}
+
 function declareConsumer(worker: Worker) {
   const server = stack.postgres ? { server: stack.postgres } : {};
-  return { worker, consumer: new WorkerConsumer(worker.name, { worker, credentials: stack.credentials, ...server }) };
+  return { worker, consumer: new WorkerConsumer(worker.script, { worker, credentials: stack.credentials, ...server }) };
 }
 
 function declareCredentials() {

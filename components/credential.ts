@@ -37,5 +37,8 @@ export type Held =
   /** It gave no answer that can be read; `why` says what came. */
   | { readonly state: "silent"; readonly why: string };
 
-/** Asks a consumer whether its current generation of `credential` is the one with `tag`. Never throws. */
-export type AskConsumer = (consumer: ConsumerRecord, credential: string, tag: string) => Promise<Held>;
+/**
+ * Asks a consumer whether its current generation of `credential` is the one with `tag`. Without a tag: whether it holds any
+ * generation of it, as a consumer that still uses what was there before Rollover does not.
+ */
+export type AskConsumer = (consumer: ConsumerRecord, credential: string, tag: string | undefined) => Promise<Held>;

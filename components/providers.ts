@@ -21,7 +21,7 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
   };
   switch (kind) {
     case "WorkerDelivery":
-      return withoutStacks(workerDelivery(api()));
+      return withoutStacks(workerDelivery(api(), stack.abandon));
     case "WorkerSecretSet":
       return withoutStacks(workerSecretSet(api(), stack.abandon, warn));
     case "PostgresLogin":

@@ -61,6 +61,10 @@ export class CloudflareApi {
     private readonly longestPauseMs = 60_000,
   ) {}
 
+  get accountId(): string {
+    return this.account.accountId;
+  }
+
   /** Names of the secrets of a script; values can never be read. */
   async listSecrets(script: string): Promise<string[]> {
     const path = `/workers/scripts/${encodeURIComponent(script)}/secrets`;

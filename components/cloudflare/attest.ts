@@ -76,12 +76,11 @@ export async function attest(
   let row = 0;
   while (row < answers) {
     const report = await askProbe(probe);
-    if (expected(report)) {
-      row += 1;
-      continue;
-    }
-    last = report;
-    if (performance.now() > until) return { last, row };
+    const fits = expected(report);
+    if (fits) row += 1;
+    else last = report;
+    if (row < answers && performance.now() > until) return { last, row };
+    if (fits) continue;
     row = 0;
     await pause(Math.min(1000, withinMs / 20));
   }
@@ -100,11 +99,14 @@ export function describe(report: Report, credential: string): string {
  * itself says that the script carries nothing of ours: then it was withdrawn, not broken.
  */
 export function consumerAsker(api: CloudflareApi, answers = 5): AskConsumer {
-  return async (consumer: ConsumerRecord, credential: string, tag: string) => {
+  return async (consumer: ConsumerRecord, credential: string, tag: string | undefined) => {
     for (let n = 0; n < answers; n++) {
       const report = await askProbe(consumer);
       if ("generations" in report) {
-        if (report.generations[credential]?.[0]?.tag === tag) return { state: "holds" };
+        const held = report.generations[credential]?.[0]?.tag;
+        if (tag === undefined && held === undefined)
+          return { state: "silent", why: `it reports nothing of ${credential}` };
+        if (tag !== undefined && held === tag) return { state: "holds" };
       } else {
         return (await carriesNothing(api, consumer.script))
           ? { state: "free" }

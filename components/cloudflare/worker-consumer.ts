@@ -39,7 +39,8 @@ export class WorkerConsumer extends pulumi.ComponentResource {
       url === undefined
         ? undefined
         : this.token.apply((secret) => ({ worker: worker.name, script, url, token: secret }));
-    this.delivery = new WorkerDelivery(name, { worker: worker.name, script, intent: intentOf(args) }, { parent: this });
+    const delivers = { worker: worker.name, script, intent: intentOf(args), names: namesOf(args) };
+    this.delivery = new WorkerDelivery(name, delivers, { parent: this });
     this.registerOutputs({});
   }
 }
@@ -47,14 +48,21 @@ export class WorkerConsumer extends pulumi.ComponentResource {
 /** An intended delivery; its CRUD is in worker-delivery.provider.ts. */
 export class WorkerDelivery extends ThinResource {
   declare readonly delivery: pulumi.Output<string>;
+  declare readonly touched: pulumi.Output<string[]>;
 
   constructor(
     name: string,
     args: { [K in keyof Inputs]: pulumi.Input<Inputs[K]> },
     opts?: pulumi.CustomResourceOptions,
   ) {
-    super("WorkerDelivery", name, { ...args, delivery: undefined }, [], opts);
+    super("WorkerDelivery", name, { ...args, delivery: undefined, touched: undefined }, [], opts);
   }
+}
+
+/** The names of the secrets that the Worker gets. */
+function namesOf({ worker, credentials }: WorkerConsumerArgs): string[] {
+  const to = credentials.flatMap(({ deliver }) => deliver).filter((one) => one.worker === worker.name);
+  return to.flatMap(({ as, previousAs }) => [as, ...(previousAs === undefined ? [] : [previousAs])]).sort();
 }
 
 /** Whatever of the delivered set is known from config, sorted, so that reordering the file delivers nothing. */
@@ -68,7 +76,7 @@ function intentOf({ worker, credentials, server }: WorkerConsumerArgs): string {
     if (names.length === 0) return [];
     const url =
       credential.kind === "postgres"
-        ? [credential.url, credential.login, credential.database, server?.host, server?.port]
+        ? [credential.url, credential.login, credential.adopted, credential.database, server?.host, server?.port]
         : [];
     return [[name, generations, names, ...url]];
   });

@@ -7,6 +7,10 @@ import { attest, askProbe, describe, type Generations, generationsName, probeTok
 export interface Inputs {
   worker: string;
   script: string;
+  /** The account that the script is in. */
+  accountId: string;
+  /** Names that this or the last delivery had or was to have; those that are no longer in it are deleted. */
+  touched: string[];
   /** Name to text; secret. */
   secrets: Record<string, string>;
   /** JSON of `Generations`: what the probe will report. Public. */
@@ -39,7 +43,7 @@ export function workerSecretSet(
     check: (_olds, news) => Promise.resolve({ inputs: news, failures: isUnknown(news) ? [] : checkSizes(news) }),
 
     diff(_id, olds, news) {
-      const replaces = olds.script === news.script ? [] : ["script"];
+      const replaces = (["script", "accountId"] as const).filter((key) => olds[key] !== news[key]);
       return Promise.resolve({
         changes: replaces.length > 0 || olds.drift.length > 0 || !sameInputs(olds, news),
         replaces,
@@ -62,6 +66,7 @@ export function workerSecretSet(
 
     async read(id, props) {
       if (!props) return {};
+      requireAccount(api, props);
       const names = await api.listSecrets(props.script).catch((error: unknown) => {
         if (error instanceof CloudflareError && error.fault === "not-found") return undefined;
         throw error;
@@ -129,7 +134,9 @@ export async function requireDeployed(
 /** One call for the whole set, then attestation; where something of before is no longer live, then the wait for every edge location. */
 async function deliver(api: CloudflareApi, news: Inputs, olds?: Inputs): Promise<void> {
   const before = await requireDeployed(api, news);
-  const dropped = Object.keys(olds?.secrets ?? {}).filter((name) => !(name in news.secrets));
+  const unwanted = [...Object.keys(olds?.secrets ?? {}), ...news.touched].filter((name) => !(name in news.secrets));
+  const present = unwanted.length > 0 ? await api.listSecrets(news.script) : [];
+  const dropped = unwanted.filter((name) => present.includes(name));
   const changes: SecretChanges = {
     ...news.secrets,
     [generationsName]: news.generations,
@@ -206,25 +213,20 @@ function losesGeneration(olds: Inputs, news: Inputs): boolean {
   return tags(olds.generations).some((tag) => !live.has(tag));
 }
 
+/** Another account's script of that name says nothing of this one. */
+function requireAccount(api: CloudflareApi, { worker, accountId }: { worker: string; accountId: string }): void {
+  if (accountId === api.accountId) return;
+  throw new CloudflareError(
+    "rejected",
+    `the Worker ${worker} is in the account ${accountId}, but rollover:cloudflare names ${api.accountId}. It was left as it is. ` +
+      "Name the old account again and run the update, or list the Worker under rollover:abandon to leave it behind.",
+  );
+}
+
 /** Takes every name away, and waits until the probe knows its token no more: then no isolate that was asked holds anything. */
 async function withdraw(api: CloudflareApi, props: Outputs): Promise<void> {
-  const names = [...Object.keys(props.secrets), generationsName, probeTokenName];
-  const gone = (error: unknown) => error instanceof CloudflareError && error.fault === "not-found";
-  try {
-    await requireDeployed(api, props);
-    const present = await api.listSecrets(props.script);
-    const changes = Object.fromEntries(names.filter((name) => present.includes(name)).map((name) => [name, null]));
-    if (Object.keys(changes).length > 0) {
-      await api.changeSecrets(
-        props.script,
-        changes,
-        async () => !(await api.listSecrets(props.script)).some((name) => names.includes(name)),
-      );
-    }
-  } catch (error) {
-    if (gone(error)) return; // no script, no consumer
-    throw error;
-  }
+  requireAccount(api, props);
+  if (!(await removeSecrets(api, props, Object.keys(props.secrets)))) return;
   if (props.probe !== "") {
     const short = await attest({ url: props.probe, token: props.token }, (report) => "unknownToken" in report, props);
     if (short)
@@ -234,4 +236,35 @@ async function withdraw(api: CloudflareApi, props: Outputs): Promise<void> {
       );
   }
   await pause(props.settleMs);
+}
+
+/**
+ * Deletes the named secrets and the two of Rollover's own. Where neither of those two is there, nothing of Rollover's is, and
+ * names that happen to be alike are left alone.
+ *
+ * @returns false if there is no such script, and so no consumer.
+ */
+export async function removeSecrets(
+  api: CloudflareApi,
+  at: { worker: string; script: string },
+  names: string[],
+): Promise<boolean> {
+  const own = [generationsName, probeTokenName];
+  const ours = async () => {
+    const present = await api.listSecrets(at.script);
+    return own.some((name) => present.includes(name))
+      ? [...names, ...own].filter((name) => present.includes(name))
+      : [];
+  };
+  try {
+    const present = await ours();
+    if (present.length === 0) return true;
+    await requireDeployed(api, at);
+    const changes = Object.fromEntries(present.map((name) => [name, null]));
+    await api.changeSecrets(at.script, changes, async () => (await ours()).length === 0);
+    return true;
+  } catch (error) {
+    if (error instanceof CloudflareError && error.fault === "not-found") return false;
+    throw error;
+  }
 }

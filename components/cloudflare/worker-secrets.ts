@@ -7,6 +7,8 @@ import type { Inputs } from "./worker-secret-set.provider";
 
 export interface WorkerSecretsArgs {
   worker: Worker;
+  /** The Cloudflare account that the Worker is in. */
+  accountId: string;
   consumer: WorkerConsumer;
   /** Every credential; those that are delivered to another Worker are passed over. */
   credentials: readonly Deliverable[];
@@ -45,6 +47,8 @@ export class WorkerSecrets extends pulumi.ComponentResource {
       {
         worker: worker.name,
         script: worker.script,
+        accountId: args.accountId,
+        touched: consumer.delivery.touched,
         secrets: pulumi.all(Object.fromEntries(values)),
         generations,
         probe: worker.probe ?? "",

@@ -4,6 +4,8 @@ import { type Admin, retire } from "./retire";
 
 export interface Inputs {
   login: string;
+  /** Where it would be: `host:port`. */
+  server: string;
   owner: string;
   database: string;
   /** The URN of the login resource that this claim is for. */
@@ -15,14 +17,12 @@ export interface Inputs {
 /** CRUD of a claim; see components/postgres/postgres-login-claim.ts. */
 export function postgresLoginClaim(admin: Admin): pulumi.dynamic.ResourceProvider<Inputs, Inputs> {
   return {
-    diff(_id, olds, news) {
-      const replaces = (["login", "madeBy"] as const).filter((key) => olds[key] !== news[key]);
-      return Promise.resolve({ changes: replaces.length > 0 || !sameInputs(olds, news), replaces });
-    },
+    // Never replaced: the delete of what was replaced would sweep the login that lives on.
+    diff: (_id, olds, news) => Promise.resolve({ changes: !sameInputs(olds, news) }),
     create: (news) => Promise.resolve({ id: news.login, outs: news }),
     update: (_id, _olds, news) => Promise.resolve({ outs: news }),
     // Its login's resource is gone by now, and with it the login: what is still there was left by a crash.
     delete: (_id, props) =>
-      retire(admin, { ...props, mode: "login", password: "", consumers: [] }, { urn: props.madeBy }),
+      retire(admin, { ...props, mode: "orphan", password: "", consumers: [] }, { urn: props.madeBy }),
   };
 }

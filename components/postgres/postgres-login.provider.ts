@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from "pg";
 import type { ConsumerRecord } from "../credential";
 import { sameInputs } from "../thin.provider";
-import { type Admin, type Mark, markOf, readRole, retire } from "./retire";
+import { type Admin, type Mark, markOf, readRole, requireServer, retire } from "./retire";
 import { scramVerifier } from "./scram";
 import { connectedRetrying, PostgresError, transaction } from "./sql";
 
@@ -15,6 +15,8 @@ export interface Inputs {
    */
   mode: "login" | "inPlace" | "adopted";
   login: string;
+  /** Where it is: `host:port`. */
+  server: string;
   /** The role it acts as. */
   owner: string;
   database: string;
@@ -48,7 +50,9 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
   const { server } = admin;
   return {
     diff(_id, olds, news) {
-      const replaces = (["mode", "login", "owner", "madeBy"] as const).filter((key) => olds[key] !== news[key]);
+      const replaces = (["mode", "login", "owner", "madeBy", "password"] as const).filter(
+        (key) => olds[key] !== news[key],
+      );
       return Promise.resolve({ changes: replaces.length > 0 || !sameInputs(olds, news), replaces });
     },
 
@@ -62,14 +66,15 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
 
     async update(_id, olds, news) {
       const restored = await restore(admin, news, olds.tag);
-      const becomes =
-        news.current && (!olds.current || olds.database !== news.database || !sameInputs(olds.checks, news.checks));
-      if ((restored || becomes) && news.mode !== "adopted") await prove(admin, news);
+      const moved = olds.server !== news.server || olds.database !== news.database;
+      const becomes = news.current && (!olds.current || !sameInputs(olds.checks, news.checks));
+      if ((restored || moved || becomes) && news.mode !== "adopted") await prove(admin, news);
       return { outs: { ...news, tag: olds.tag, debts: await findDebts(admin, news, olds.siblings) } };
     },
 
     async read(id, props) {
       if (!props) return {};
+      requireServer(admin, props);
       const role = await connectedRetrying(server, admin.login, (client) => readRole(client, props.login));
       const ours = props.mode !== "login" || role?.mark?.tag === props.tag;
       if (!role?.canLogIn || !ours) return {}; // made again, or made able to log in again, by the next `up`
@@ -107,17 +112,23 @@ async function createLogin({ server, login: adminLogin }: Admin, news: Inputs, m
   );
 }
 
-/** Brings back a login that config names but that does not work: a retirement blocked or dropped it, crashed, and was taken back. */
+/**
+ * Brings back a login that config names and a retirement took away, which then crashed and was taken back. One that somebody
+ * blocked by hand stays blocked: that may be the answer to a leak.
+ */
 async function restore(admin: Admin, news: Inputs, tag: string): Promise<boolean> {
   if (news.mode === "inPlace") return false;
   const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, news.login));
-  if (role?.canLogIn) return false;
-  if (news.mode === "login") await createLogin(admin, news, { urn: news.madeBy, tag });
-  else {
-    await requireRole(admin, news.login);
-    const statement = `ALTER ROLE ${escapeIdentifier(news.login)} LOGIN`;
-    await connectedRetrying(admin.server, admin.login, (client) => client.query(statement));
+  const isRetiring = role?.mark?.isRetiring === true;
+  if (role?.canLogIn && !isRetiring) return false;
+  if (news.mode === "adopted" || (role && !isRetiring)) {
+    admin.warn(
+      `the login ${news.login} of ${news.credential} cannot log in, though config names it. It was left as it is: ` +
+        `take it out of config, or bring it back (ALTER ROLE ... LOGIN, or \`pulumi refresh\` and \`pulumi up\`)`,
+    );
+    return false;
   }
+  await createLogin(admin, news, { urn: news.madeBy, tag });
   return true;
 }
 

@@ -106,14 +106,15 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
         managed,
       );
       return credential.grants.reduce<pulumi.Resource[]>(
-        (made, grant, at) => {
+        (made, grant) => {
           // Two grants on one object at once fail with "tuple concurrently updated", so each waits for the one before; so
           // whoever waits for the last waits for all.
           const options = { ...managed, dependsOn: made.slice(-1) };
           return [
             ...made,
             new postgresql.Grant(
-              `${name}-grant-${at}`,
+              // Named by what it is on, so that an edit of the list takes away only what was taken out.
+              [`${name}-grant`, grant.objectType, grant.schema ?? [], grant.objects ?? []].flat(2).join("-"),
               { database: database.name, role: owner.name, ...grant },
               options,
             ),
@@ -160,13 +161,14 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
       const madeBy = urnOfLogin(resource);
       const same = {
         login: credentialLogin(credential, stamp),
+        server: `${server.host}:${server.port}`,
         owner: credential.owner,
         database: credential.database,
         credential: credential.name,
         quietMs: credential.quietMs,
         madeBy,
       };
-      const claim = inPlaceRole ? [] : [new PostgresLoginClaim(resource, same, minted)];
+      const claim = inPlaceRole ? [] : [new PostgresLoginClaim(`${name}@${same.login}`, same, minted)];
       const login = new PostgresLogin(
         resource,
         {
@@ -191,6 +193,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
         {
           mode: "adopted",
           login,
+          server: `${server.host}:${server.port}`,
           owner: credential.owner,
           database: credential.database,
           password: "",

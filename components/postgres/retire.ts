@@ -1,5 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
-import { type Client, escapeIdentifier } from "pg";
+import { type Client, escapeIdentifier, escapeLiteral } from "pg";
 import type { AskConsumer, ConsumerRecord } from "../credential";
 import type { PostgresServer } from "../rotation/model";
 import { connectedRetrying, type Login, PostgresError, transaction } from "./sql";
@@ -19,11 +19,13 @@ export interface Admin {
 export interface Mark {
   urn: string;
   tag: string;
+  /** A retirement has begun: the login is blocked or about to be. */
+  isRetiring?: boolean;
 }
 
 /** The comment that carries a mark. */
-export function markOf({ urn, tag }: Mark): string {
-  return `rollover ${tag} ${urn}`;
+export function markOf({ urn, tag, isRetiring }: Mark): string {
+  return `rollover ${isRetiring ? "retiring " : ""}${tag} ${urn}`;
 }
 
 /** A role as the catalog has it; undefined if there is none of that name. */
@@ -34,13 +36,30 @@ export async function readRole(client: Client, name: string): Promise<{ canLogIn
   );
   const role = rows[0];
   if (!role) return undefined;
-  const [, tag, urn] = /^rollover (\w+) (.+)$/.exec(role.comment ?? "") ?? [];
-  return { canLogIn: role.canLogIn, ...(tag && urn ? { mark: { urn, tag } } : {}) };
+  const [, retiring, tag, urn] = /^rollover (retiring )?(\w+) (.+)$/.exec(role.comment ?? "") ?? [];
+  return { canLogIn: role.canLogIn, ...(tag && urn ? { mark: { urn, tag, isRetiring: retiring !== undefined } } : {}) };
 }
 
-/** A login that is to go. */
+/**
+ * Refuses where config has moved to another server since: the login is not there, but lives on where it was made.
+ *
+ * @throws PostgresError naming both servers.
+ */
+export function requireServer({ server }: Admin, made: { login: string; credential: string; server: string }): void {
+  const now = `${server.host}:${server.port}`;
+  if (made.server === now) return;
+  throw new PostgresError(
+    "other",
+    `the login ${made.login} of ${made.credential} is on ${made.server}, but rollover:postgres names ${now}. It was left as it is. ` +
+      "Name the old server again and run the update; change the server in an edit of its own, which takes no generation out.",
+  );
+}
+
+/** A login that is to go. `orphan`: made by a call that crashed, so nobody ever got it. */
 export interface Retired {
-  mode: "login" | "inPlace" | "adopted";
+  mode: "login" | "inPlace" | "adopted" | "orphan";
+  /** Where it was made: `host:port`. */
+  server: string;
   login: string;
   owner: string;
   database: string;
@@ -60,6 +79,7 @@ export interface Retired {
  * @throws PostgresError saying which consumer or which sessions still use it; the login then works as before.
  */
 export async function retire(admin: Admin, gone: Retired, mark: { urn: string; tag?: string }): Promise<void> {
+  requireServer(admin, gone);
   const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, gone.login));
   if (!role) return;
   if (gone.mode !== "adopted" && !(await isOurs(admin, gone, role.mark, mark))) return;
@@ -71,9 +91,14 @@ export async function retire(admin: Admin, gone: Retired, mark: { urn: string; t
   }
   if (role.canLogIn) {
     await askConsumers(admin, gone, mark.tag ?? "");
-    await connectedRetrying(admin.server, admin.login, (client) => watchSessions(client, gone));
+    const until = performance.now() + gone.quietMs;
+    await connectedRetrying(admin.server, admin.login, (client) => watchSessions(client, gone, until));
   }
   await connectedRetrying(admin.server, admin.login, async (client) => {
+    if (role.mark && gone.mode !== "adopted") {
+      const comment = escapeLiteral(markOf({ ...role.mark, isRetiring: true }));
+      await client.query(`COMMENT ON ROLE ${escapeIdentifier(gone.login)} IS ${comment}`);
+    }
     await client.query(`ALTER ROLE ${escapeIdentifier(gone.login)} NOLOGIN`);
     await endSessions(client, gone.login);
   });
@@ -83,7 +108,7 @@ export async function retire(admin: Admin, gone: Retired, mark: { urn: string; t
       `the login ${gone.login} of ${gone.credential} still logs in after it was blocked`,
     );
   }
-  if (gone.mode === "login") await drop(admin, gone);
+  if (gone.mode !== "adopted") await drop(admin, gone);
 }
 
 /**
@@ -114,7 +139,9 @@ async function askConsumers(admin: Admin, gone: Retired, tag: string): Promise<v
       `abandoned: the Worker ${worker} is not asked whether it still uses the login ${gone.login} of ${gone.credential}; config lists it under abandon`,
     );
   const asked = gone.consumers.filter((consumer) => !isLeft(consumer));
-  const answers = await Promise.all(asked.map((consumer) => admin.ask(consumer, gone.credential, tag)));
+  const answers = await Promise.all(
+    asked.map((consumer) => admin.ask(consumer, gone.credential, gone.mode === "adopted" ? undefined : tag)),
+  );
   const problems = asked.flatMap(({ worker }, at) => {
     const held = answers[at];
     if (held?.state === "holds") return [`the Worker ${worker} still reports it as current`];
@@ -139,10 +166,15 @@ interface Session {
   isHidden: boolean;
 }
 
-/** Refuses if a session of this login begins within `quietMs`. Sessions that are open already do not count: they are ended later. */
-async function watchSessions(client: Client, gone: Retired): Promise<void> {
+/** Refuses if a session of this login begins before `until`. Sessions that are open already do not count: they are ended later. */
+async function watchSessions(client: Client, gone: Retired, until: number): Promise<void> {
   const { rows: start } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
-  const until = performance.now() + gone.quietMs;
+  if (gone.mode === "orphan" && (await sessionsOf(client, gone.login)).length > 0) {
+    throw new PostgresError(
+      "in-use",
+      `the login ${gone.login} of ${gone.credential} was thought forgotten, but is in use; it was left as it is`,
+    );
+  }
   while (performance.now() < until) {
     const sessions = await sessionsOf(client, gone.login, start[0]?.now);
     if (sessions.some(({ isHidden }) => isHidden)) {

@@ -209,6 +209,10 @@ function parsePostgres(
     const what = "stands beside `existing: true`, whose owner and database Rollover does not manage";
     fields.refuse("dropOnDestroy", { what, allowed: "one of the two", fix: "remove one of them" });
   }
+  if (credential.grants.length > 0 && existing) {
+    const what = "stands beside `existing: true`, whose owner and database Rollover does not manage";
+    fields.refuse("grants", { what, allowed: "one of the two", fix: "grant them by hand, or remove one of the two" });
+  }
   if (inPlace && base.generations.length > 1) {
     const fix = "keep the first stamp, or remove `inPlace` to have an overlap";
     const what = "has several stamps beside `inPlace: true`, and one role has one password";

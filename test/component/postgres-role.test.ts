@@ -52,8 +52,8 @@ it("makes owner, database and, for each generation, password, claim and login", 
     "postgresql:index/role:Role rounds-db-owner",
     `${LOGIN} rounds-db@2026-11-20`,
     `${LOGIN} rounds-db@2026-11-21`,
-    `${CLAIM} rounds-db@2026-11-20`,
-    `${CLAIM} rounds-db@2026-11-21`,
+    `${CLAIM} rounds-db@rounds_20261120`,
+    `${CLAIM} rounds-db@rounds_20261121`,
     EDIT,
     `${PASSWORD} rounds-db@2026-11-20`,
     `${PASSWORD} rounds-db@2026-11-21`,
@@ -70,6 +70,7 @@ it("declares each login with what proves and what retires it; password and consu
   const urn = "urn:pulumi:test::rollover::rollover:postgres:PostgresRole$pulumi-nodejs:dynamic/postgres:PostgresLogin";
   const claimed = (stamp: string, login: string) => ({
     login,
+    server: "db.example.com:5432",
     owner: "rounds_owner",
     database: "rounds",
     credential: "rounds-db",
@@ -84,7 +85,7 @@ it("declares each login with what proves and what retires it; password and consu
     edit: "tag-of-rounds-db-edit",
     consumers: [consumer],
   });
-  expect(find(children, `${CLAIM} rounds-db@2026-11-21`).inputs).toEqual(claimed("2026-11-21", "rounds_20261121"));
+  expect(find(children, `${CLAIM} rounds-db@rounds_20261121`).inputs).toEqual(claimed("2026-11-21", "rounds_20261121"));
   const current = find(children, `${LOGIN} rounds-db@2026-11-21`);
   expect(current.inputs).toEqual({
     ...declared("2026-11-21", "rounds_20261121"),
@@ -111,15 +112,15 @@ it("makes a login after its claim and after the last grant, and each grant after
       { ...table, objects: ["audit"] },
     ],
   });
-  const first = find(children, "postgresql:index/grant:Grant rounds-db-grant-0");
-  const second = find(children, "postgresql:index/grant:Grant rounds-db-grant-1");
+  const first = find(children, "postgresql:index/grant:Grant rounds-db-grant-table-public-ledger");
+  const second = find(children, "postgresql:index/grant:Grant rounds-db-grant-table-public-audit");
   expect(first.inputs).toEqual({ ...table, objects: ["ledger"], database: "rounds", role: "rounds_owner" });
   expect(first.after).toContain("postgresql:index/grant:Grant rounds-db-public");
-  expect(second.after).toContain("postgresql:index/grant:Grant rounds-db-grant-0");
+  expect(second.after).toContain("postgresql:index/grant:Grant rounds-db-grant-table-public-ledger");
   expect(find(children, `${LOGIN} rounds-db@2026-11-21`).after).toEqual(
     expect.arrayContaining([
-      "postgresql:index/grant:Grant rounds-db-grant-1",
-      `${CLAIM} rounds-db@2026-11-21`,
+      "postgresql:index/grant:Grant rounds-db-grant-table-public-audit",
+      `${CLAIM} rounds-db@rounds_20261121`,
       `${PASSWORD} rounds-db@2026-11-21`,
     ]),
   );
@@ -141,7 +142,7 @@ it("manages no owner that exists, and records the adopted login without a passwo
   expect(children.map(({ what }) => what).sort()).toEqual([
     `${LOGIN} rounds-db@2026-11-20`,
     `${LOGIN} rounds-db@adopted`,
-    `${CLAIM} rounds-db@2026-11-20`,
+    `${CLAIM} rounds-db@rounds_20261120`,
     EDIT,
     `${PASSWORD} rounds-db@2026-11-20`,
   ]);

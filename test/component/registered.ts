@@ -71,7 +71,7 @@ function outputsOf(type: string, name: string): Record<string, unknown> {
   if (type.endsWith(":RandomPassword")) return { result: `password-of-${name}` };
   if (type.endsWith(":RandomId")) return { hex: `tag-of-${name}` };
   if (type.endsWith(":PostgresLogin")) return { tag: `tag-of-${name}`, debts: [] };
-  if (type.endsWith(":WorkerDelivery")) return { delivery: `delivery-of-${name}` };
+  if (type.endsWith(":WorkerDelivery")) return { delivery: `delivery-of-${name}`, touched: [`touched-of-${name}`] };
   return {};
 }
 

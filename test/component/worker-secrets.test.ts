@@ -46,6 +46,8 @@ it("delivers all of a Worker in one resource, and nothing of another Worker's", 
   expect(inputs).toEqual({
     worker: "rounds-api",
     script: "rounds-script",
+    accountId: "account-1",
+    touched: ["touched-of-rounds-api"],
     secrets: {
       HOOK_KEY: "password-of-hook-key@2026-11-20",
       SESSION_KEY: "password-of-session-key@2026-11-21",
@@ -115,7 +117,7 @@ async function declare(credentials: RandomCredential[]) {
   const registered = await registeredBy(() => {
     const consumer = new WorkerConsumer("rounds-api", { worker, credentials });
     const components = credentials.map((credential) => new RandomSecret(credential.name, { credential }));
-    new WorkerSecrets("rounds-api", { worker, consumer, credentials: components });
+    new WorkerSecrets("rounds-api", { worker, accountId: "account-1", consumer, credentials: components });
   });
   return registered.filter(({ what, parent }) => [what.split(" ")[1], parent].includes("rounds-api"));
 }

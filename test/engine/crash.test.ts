@@ -12,7 +12,7 @@ import { openSession, secretOf, tryLogin, usualCredentials } from "./rounds";
 const WORKER = "rounds-api";
 const CREDENTIALS = ["session-key", "rounds-db"];
 const ROLL_CALLS = ["CREATE", "GRANT", "ALTER ROLE SET role", "COMMENT", "COMMIT", "PATCH secrets-bulk"];
-const RETIRE_CALLS = ["PATCH secrets-bulk", "ALTER ROLE NOLOGIN", "pg_terminate_backend", "DROP", "COMMIT"];
+const RETIRE_CALLS = ["PATCH secrets-bulk", "COMMENT", "ALTER ROLE NOLOGIN", "pg_terminate_backend", "DROP", "COMMIT"];
 
 let scene: Scene;
 let crashes: Crashes;

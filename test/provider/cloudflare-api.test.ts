@@ -73,6 +73,8 @@ describe("the Cloudflare API on bad days", () => {
     return {
       worker: "rounds",
       script: "rounds-api",
+      accountId: cf.accountId,
+      touched: ["DATABASE_URL", "SESSION_KEY"],
       secrets: { DATABASE_URL: `database-${counter}-${marker}`, SESSION_KEY: `session-${counter}-${marker}` },
       generations: JSON.stringify({ "rounds-db": [{ stamp: "2026-11-20", tag: `tag-${counter}` }] }),
       probe: `${cf.workerUrl("rounds-api")}/.well-known/rollover`,
@@ -230,8 +232,8 @@ describe("the Cloudflare API on bad days", () => {
 
   it("tells a wrong token and an unknown script before anything is minted", async () => {
     const look = async (api: CloudflareApi, script: string) => {
-      const inputs = { worker: "rounds", script, intent: "[]" };
-      const { failures } = (await workerDelivery(api).check?.({} as typeof inputs, inputs)) ?? {};
+      const inputs = { worker: "rounds", script, intent: "[]", names: [] };
+      const { failures } = (await workerDelivery(api, []).check?.({} as typeof inputs, inputs)) ?? {};
       return failures;
     };
     const where = (script: string) =>

@@ -41,6 +41,7 @@ export async function startLogins() {
     return {
       mode: "login",
       login,
+      server: `127.0.0.1:${proxy.port}`,
       owner: "rounds_owner",
       database: "rounds",
       password: `Password0fNumber${String(counter).padStart(16, "0")}`,

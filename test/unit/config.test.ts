@@ -36,22 +36,25 @@ const credential = (index: number): fc.Arbitrary<Mapping> => {
     },
     { requiredKeys: ["kind", "generations"] },
   );
-  const postgres = fc.record(
-    {
-      kind: fc.constant("postgres"),
-      generations: stamps,
-      owner: fc.constant(`owner_${index}`),
-      existing: fc.constant(true),
-      adopted: fc.constant(`App ${index}`),
-      checks: fc.constantFrom(["SELECT 1"], ["INSERT INTO t VALUES (';') -- x", "UPDATE t SET a = $$;COMMIT$$"]),
-      grants: fc.constantFrom<Mapping[]>([], [{ objectType: "table", schema: "public", privileges: ["SELECT"] }]),
-      url: fc.constant("postgres://{user}:{password}@pool.example.com/{database}"),
-      quiet: duration,
-      deliver: fc.constantFrom<Mapping[]>([], deliver),
-    },
+  const both = {
+    kind: fc.constant("postgres"),
+    generations: stamps,
+    owner: fc.constant(`owner_${index}`),
+    checks: fc.constantFrom(["SELECT 1"], ["INSERT INTO t VALUES (';') -- x", "UPDATE t SET a = $$;COMMIT$$"]),
+    url: fc.constant("postgres://{user}:{password}@pool.example.com/{database}"),
+    quiet: duration,
+    deliver: fc.constantFrom<Mapping[]>([], deliver),
+  };
+  const grants = fc.constantFrom<Mapping[]>([], [{ objectType: "table", schema: "public", privileges: ["SELECT"] }]);
+  const managed = fc.record(
+    { ...both, database: fc.constant(`managed_${index}`), grants },
+    { requiredKeys: ["kind", "generations"] },
+  );
+  const takenOver = fc.record(
+    { ...both, existing: fc.constant(true), adopted: fc.constant(`App ${index}`) },
     { requiredKeys: ["kind", "generations", "existing"] },
   );
-  return fc.oneof(random, postgres);
+  return fc.oneof(random, managed, takenOver);
 };
 
 const validConfig: fc.Arbitrary<Mapping> = fc
