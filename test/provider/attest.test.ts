@@ -34,8 +34,8 @@ describe("a probe", () => {
   });
 
   const client = (apiUrl = cf.apiUrl) => new CloudflareApi({ accountId: cf.accountId, apiUrl }, cf.token, 4000);
-  const ask = (api = client(), script = "rounds-api") =>
-    consumerAsker(api, 3)({ worker: "rounds", script, url: probe.url, token: probeToken }, "rounds-db", "old");
+  const record = (script: string) => ({ worker: "rounds", script, url: probe.url, token: probeToken });
+  const ask = (api = client(), script = "rounds-api") => consumerAsker(api, 3)(record(script), "rounds-db", "old");
 
   it("attests only by a row of answers; one old answer begins it anew", async () => {
     probe.answer(["new", "new", "old", "new", "new", "new", "old"].map(generations));
@@ -76,6 +76,17 @@ describe("a probe", () => {
     const answer = await ask();
     expect(answer).toMatchObject({ state: "silent" });
     expect(JSON.stringify(answer)).not.toContain(marker);
+  });
+
+  it("that reports nothing of a credential is free of any generation, but may use what was there before Rollover", async () => {
+    const other = json({ generations: { "session-key": [{ stamp: "2026-11-20", tag: "new" }] } });
+    probe.answer([other]);
+    expect(await ask()).toEqual({ state: "free" });
+    probe.answer([other]);
+    expect(await consumerAsker(client(), 3)(record("rounds-api"), "rounds-db", undefined)).toEqual({
+      state: "silent",
+      why: "it reports nothing of rounds-db",
+    });
   });
 
   it("that breaks off is silent", async () => {

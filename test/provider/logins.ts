@@ -17,7 +17,11 @@ export type Logins = Awaited<ReturnType<typeof startLogins>>;
 export async function startLogins() {
   const postgres: LocalPostgres = await startPostgres();
   const pass: Gate = () => Promise.resolve("pass");
-  const now: { gate: Gate; consumer: Held } = { gate: pass, consumer: { state: "free" } };
+  const now: { gate: Gate; consumer: Held; warnings: string[] } = {
+    gate: pass,
+    consumer: { state: "free" },
+    warnings: [],
+  };
   const proxy: PostgresProxy = await startPostgresProxy(postgres, (label, phase) => now.gate(label, phase));
   let counter = 0;
 
@@ -28,7 +32,7 @@ export async function startLogins() {
       login: { user, password, database: "postgres" },
       ask: () => Promise.resolve(now.consumer),
       abandon: [],
-      warn: () => undefined,
+      warn: (line) => now.warnings.push(line),
     };
   }
   const provider = (port?: number) => postgresLogin(admin(port));
@@ -61,6 +65,9 @@ export async function startLogins() {
     const { update: change } = provider();
     if (!change) throw new Error("the provider has no update");
     return (await change(`${olds.login}:${olds.tag}`, olds, inputs)).outs as Outputs;
+  }
+  async function replacesOf(olds: Outputs, inputs: Inputs): Promise<string[]> {
+    return (await provider().diff?.(`${olds.login}:${olds.tag}`, olds, inputs))?.replaces ?? [];
   }
   async function remove(outs: Outputs): Promise<void> {
     const { delete: withdraw } = provider();
@@ -160,6 +167,7 @@ export async function startLogins() {
     news,
     create,
     update,
+    replacesOf,
     remove,
     acts,
     commentOf,
@@ -171,6 +179,7 @@ export async function startLogins() {
     openSession,
     /** Before each test. */
     reset() {
+      now.warnings = [];
       now.gate = pass;
       now.consumer = { state: "free" };
     },

@@ -124,7 +124,7 @@ describe("a Postgres login on bad days", () => {
     };
     const first = await start();
     const calls = await on.callsOf(() => on.remove(first.outs));
-    expect(calls).toEqual(["ALTER ROLE NOLOGIN", "pg_terminate_backend", "DROP", "COMMIT"]);
+    expect(calls).toEqual(["COMMENT", "ALTER ROLE NOLOGIN", "pg_terminate_backend", "DROP", "COMMIT"]);
     expect(await first.session.ended).toBe("57P01");
     for (let at = 0; at < calls.length; at++) {
       for (const when of ["before", "after"] as const) {
@@ -150,17 +150,53 @@ describe("a Postgres login on bad days", () => {
   });
 
   it.each([
-    ["blocked", (login: string) => `ALTER ROLE ${login} NOLOGIN`],
-    ["dropped", (login: string) => `DROP ROLE ${login}`],
+    ["blocked", (outs: Outputs) => `${retiring(outs)}; ALTER ROLE ${outs.login} NOLOGIN`],
+    ["about to be blocked", retiring],
+    ["dropped", (outs: Outputs) => `DROP ROLE ${outs.login}`],
   ])("that an interrupted retirement left %s is brought back by the next edit that names it", async (_, left) => {
     const outs = await on.create(on.news());
-    await on.sql(left(outs.login));
+    await on.sql(left(outs));
     const again = await on.update(outs, { ...outs, edit: "2" });
     expect(again.tag).toBe(outs.tag);
     expect(await on.acts(outs)).toBe("rounds_owner");
     expect(await on.commentOf(outs.login)).toBe(markOf({ urn: outs.madeBy, tag: outs.tag }));
     await on.remove(again);
     expect(await on.exists(outs.login)).toBe(false);
+  });
+
+  it("that somebody blocked by hand stays blocked, with a warning, and the update goes on", async () => {
+    const outs = await on.create(on.news());
+    await on.sql(`ALTER ROLE ${outs.login} NOLOGIN`);
+    await on.update(outs, { ...outs, current: false, edit: "2" });
+    expect(await on.acts(outs)).toBe("28000");
+    expect(on.now.warnings.join()).toContain(
+      `the login ${outs.login} of rounds-db cannot log in, though config names it`,
+    );
+    await on.remove(outs);
+    expect(await on.exists(outs.login)).toBe(false);
+  });
+
+  it("is not taken for gone because config names another server", async () => {
+    const outs = await on.create(on.news());
+    const elsewhere = { ...outs, server: "db.example.com:5432" };
+    const { message } = await on.failure(on.remove(elsewhere));
+    expect(message).toMatch(
+      /is on db\.example\.com:5432, but rollover:postgres names 127\.0\.0\.1:\d+\. It was left as it is/,
+    );
+    expect(await on.acts(outs)).toBe("rounds_owner");
+    await on.remove(outs);
+  });
+
+  it("gets a password that was minted anew, proven, under another tag, and the old making's delete leaves it", async () => {
+    const outs = await on.create(on.news());
+    const news = { ...on.news(), login: outs.login, madeBy: outs.madeBy, siblings: outs.siblings };
+    expect(await on.replacesOf(outs, { ...outs, password: news.password })).toEqual(["password"]);
+    const again = await on.create(news);
+    expect(again.tag).not.toBe(outs.tag);
+    expect([await on.acts(outs), await on.acts(news)]).toEqual(["28P01", "rounds_owner"]);
+    await on.remove(outs);
+    expect(await on.acts(news)).toBe("rounds_owner");
+    await on.remove(again);
   });
 
   it("leaves what it made after SET ROLE NONE to its owner", async () => {
@@ -249,3 +285,8 @@ describe("a Postgres login on bad days", () => {
     await new Promise((resolve) => mute.close(resolve));
   });
 });
+
+/** What a retirement writes first. */
+function retiring({ login, madeBy, tag }: Outputs): string {
+  return `COMMENT ON ROLE ${login} IS '${markOf({ urn: madeBy, tag, isRetiring: true })}'`;
+}
