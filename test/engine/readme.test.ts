@@ -198,7 +198,9 @@ describe("README.md", () => {
     const sources = fs
       .readdirSync(path.join(root, "components"), { recursive: true, encoding: "utf8" })
       .filter((name) => name.endsWith(".ts"))
-      .map((name) => fs.readFileSync(path.join(root, "components", name), "utf8"));
+      .map((name) => path.join("components", name))
+      .concat("index.ts")
+      .map((name) => fs.readFileSync(path.join(root, name), "utf8"));
     expect(quoted?.length).toBeGreaterThan(8);
     expect(quoted?.filter((text) => ![printed, ...sources].some((source) => source.includes(text)))).toEqual([]);
   });
