@@ -5,7 +5,8 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError } from "commander";
+import { exitWith, parsed } from "./command";
 import { type Engine, prepareEngine } from "../test/support/engine";
 import { must, type Scene, startScene } from "../test/support/scene";
 import { Stack } from "../test/support/stack";
@@ -115,8 +116,7 @@ Examples:
 Times are whole runs of \`pulumi up\`: of a roll (a stamp added in front; settle and quiet are 0), of the same config again, and
 of an empty program with the same engine, options and file backend. State per generation is the compact JSON of all
 resources with two generations, less that with one. An aim that is missed is no error: exit code 0.`,
-    )
-    .exitOverride();
+    );
 }
 
 function positive(text: string): number {
@@ -150,23 +150,12 @@ async function run({ rounds, json = false }: { rounds: number; json?: boolean })
 /** Resolves to the exit code: 0 measured, 1 an update failed, 2 wrong usage. */
 export async function main(args: readonly string[]): Promise<number> {
   const command = program();
-  try {
-    command.parse(args, { from: "user" });
-  } catch (error) {
-    // commander has printed what is wrong, or the help.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
-  }
+  const code = parsed(command, args);
+  if (code !== undefined) return code;
   await run(command.opts());
   return 0;
 }
 
 if (require.main === module) {
-  main(process.argv.slice(2)).then(
-    (code) => (process.exitCode = code),
-    (error: unknown) => {
-      say(error instanceof Error ? error.message : String(error));
-      process.exitCode = 1;
-    },
-  );
+  exitWith(main(process.argv.slice(2)));
 }

@@ -3,7 +3,8 @@
  * preview and reads state; it changes nothing, and prints no secret.
  * Exit code 0 planned, 1 the preview failed (the errors are printed in the same form), 2 wrong usage.
  */
-import { Command, CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
+import { exitWith, parsed } from "./command";
 import { describePlan } from "./plan/describe";
 import { toMarkdown } from "./plan/markdown";
 import { readFacts } from "./plan/preview";
@@ -29,20 +30,14 @@ function program(): Command {
         "Examples:\n" +
         "  npm run plan -- --stack prod\n" +
         "  npm run --silent plan -- --stack prod --format json | jq '.credentials[].actions'\n",
-    )
-    .exitOverride();
+    );
 }
 
 /** Returns the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const command = program();
-  try {
-    command.parse(args, { from: "user" });
-  } catch (error) {
-    // commander has printed what is wrong, or the help.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
-  }
+  const code = parsed(command, args);
+  if (code !== undefined) return code;
   const { stack, cwd, configFile, format } = command.opts<Options>();
   const plan = describePlan(await readFacts({ cwd, stack, configFile }));
   process.stdout.write(format === "json" ? `${JSON.stringify(plan, undefined, 2)}\n` : toMarkdown(plan));
@@ -50,13 +45,5 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 if (require.main === module) {
-  main(process.argv.slice(2)).then(
-    (code) => {
-      process.exitCode = code;
-    },
-    (error: unknown) => {
-      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-      process.exitCode = 1;
-    },
-  );
+  exitWith(main(process.argv.slice(2)));
 }

@@ -7,7 +7,8 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { Command, CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
+import { exitWith, parsed } from "./command";
 import { parse } from "yaml";
 import { type Load, startLoad } from "../test/cloud/load";
 import { prepareEngine } from "../test/support/engine";
@@ -206,8 +207,7 @@ Examples:
 A failed request is one without status 200, or one over ${TIMEOUT_MS / 1000} s; nothing is tried again. For postgres each request makes
 the Worker log in with its DATABASE_URL. For random each shows the Worker a session that it signed before the step.
 Exit code: 0 done; 1 an update failed, a credential with overlap failed a request, or an outcome was wrong; 2 wrong usage.`,
-    )
-    .exitOverride();
+    );
 }
 
 async function run({ only, json = false }: { only?: Kind; json?: boolean }): Promise<number> {
@@ -237,22 +237,11 @@ async function run({ only, json = false }: { only?: Kind; json?: boolean }): Pro
 /** Resolves to the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
   const command = program();
-  try {
-    command.parse(args, { from: "user" });
-  } catch (error) {
-    // commander has printed what is wrong, or the help.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
-  }
+  const code = parsed(command, args);
+  if (code !== undefined) return code;
   return run(command.opts());
 }
 
 if (require.main === module) {
-  main(process.argv.slice(2)).then(
-    (code) => (process.exitCode = code),
-    (error: unknown) => {
-      say(error instanceof Error ? error.message : String(error));
-      process.exitCode = 1;
-    },
-  );
+  exitWith(main(process.argv.slice(2)));
 }

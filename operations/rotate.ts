@@ -4,7 +4,8 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Command, CommanderError, Option } from "commander";
+import { Command, Option } from "commander";
+import { parsed } from "./command";
 import { ConfigError } from "../components/rotation/problem";
 import { parseStamp, STAMP_ALLOWED } from "../components/rotation/stamp";
 import { type Action, editStackFile, Refusal } from "./stack-file";
@@ -29,20 +30,14 @@ function program(): Command {
     .addOption(new Option("--stack <stack>", "the stack whose file to edit").env("PULUMI_STACK"))
     .option("--cwd <dir>", "the folder of the stack files", ".")
     .option("--config-file <file>", "the stack file itself, in place of Pulumi.<stack>.yaml")
-    .option("--stamp <stamp>", "the stamp to add, in place of today's (UTC) next free one")
-    .exitOverride();
+    .option("--stamp <stamp>", "the stamp to add, in place of today's (UTC) next free one");
 }
 
 /** Returns the exit code. `now` is the only clock. */
 export function main(args: readonly string[], now: Date): number {
   const command = program();
-  try {
-    command.parse(args, { from: "user" });
-  } catch (error) {
-    // commander has printed what is wrong, or the help.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-    throw error;
-  }
+  const code = parsed(command, args);
+  if (code !== undefined) return code;
   const options = command.opts<Options>();
   const file = stackFile(options);
   const stamp = options.stamp === undefined ? now.toISOString().slice(0, 10) : parseStamp(options.stamp);
