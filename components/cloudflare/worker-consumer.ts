@@ -33,14 +33,15 @@ export class WorkerConsumer extends pulumi.ComponentResource {
     super("rollover:cloudflare:WorkerConsumer", name, {}, opts);
     const { worker } = args;
     const { script, probe: url } = worker;
-    const token = new random.RandomPassword(`${name}-probe`, { length: 40, special: false }, { parent: this });
+    const delivers = { worker: worker.name, script, intent: intentOf(args), names: namesOf(args) };
+    this.delivery = new WorkerDelivery(name, delivers, { parent: this });
+    const minted = { parent: this, dependsOn: this.delivery };
+    const token = new random.RandomPassword(`${name}-probe`, { length: 40, special: false }, minted);
     this.token = pulumi.secret(token.result);
     this.record =
       url === undefined
         ? undefined
         : this.token.apply((secret) => ({ worker: worker.name, script, url, token: secret }));
-    const delivers = { worker: worker.name, script, intent: intentOf(args), names: namesOf(args) };
-    this.delivery = new WorkerDelivery(name, delivers, { parent: this });
     this.registerOutputs({});
   }
 }

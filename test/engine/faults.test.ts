@@ -196,7 +196,7 @@ describe("faults of the Cloudflare API", () => {
         const said = errorsIn(failed);
         expect(said).toHaveLength(1);
         expect(said[0]?.replace(/\b(versions|deployments)\b/, "versions")).toBe(
-          `error: pulumi-nodejs:dynamic/cloudflare:WorkerDelivery resource 'rounds-api': property script value {${script}} has a problem: ` +
+          `error: pulumi-nodejs:dynamic/cloudflare:WorkerDelivery resource '${script}': property script value {${script}} has a problem: ` +
             `Cloudflare, GET /workers/scripts/${script}/versions of account ${api().accountId}: ${text}`,
         );
         expect(await everything()).toEqual(before);
@@ -211,8 +211,11 @@ describe("faults of the Cloudflare API", () => {
   );
 });
 
-/** The engine keeps each provider's config in state as well, as it is now: it is not what an update changes. */
-const isOurs = ({ type }: StateResource) => !type.startsWith("pulumi:providers:");
+/**
+ * The engine keeps each provider's config in state as well, as it is now: it is not what an update changes. A component is a
+ * name for its children and nothing by itself.
+ */
+const isOurs = ({ type, custom }: StateResource) => custom && !type.startsWith("pulumi:providers:");
 
 /** As text, without what each save of the same state writes anew: a secret's encryption, and times. */
 function comparable(resource: StateResource): string {
