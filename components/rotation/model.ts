@@ -7,13 +7,26 @@
 export type Stamp = string;
 
 /** Hands a credential to one consumer under a name. */
-export interface Delivery {
-  /** A name under `workers`. */
-  worker: string;
-  /** The secret's name on the Worker, for the current generation. */
+export type Delivery = WorkerDelivery | FileDelivery;
+
+interface DeliveryNames {
+  /** The name of the secret or of the variable, for the current generation. */
   as: string;
   /** The name for the generation after the current one; only for kind `random`. */
   previousAs?: string;
+}
+
+export interface WorkerDelivery extends DeliveryNames {
+  /** A name under `workers`. */
+  worker: string;
+  file?: undefined;
+}
+
+/** A line `AS=value` of an env file, for a developer's machine; refused for stacks marked `production`. */
+export interface FileDelivery extends DeliveryNames {
+  /** Path of the file, relative to the project's folder and inside it. */
+  file: string;
+  worker?: undefined;
 }
 
 interface CredentialBase {
@@ -67,7 +80,80 @@ export interface PostgresCredential extends CredentialBase {
   dropOnDestroy: boolean;
 }
 
-export type Credential = RandomCredential | PostgresCredential;
+/** A token for one Turso database or for every database of a group. */
+export interface TursoCredential extends CredentialBase {
+  kind: "turso";
+  target: TursoTarget;
+  authorization: "full-access" | "read-only";
+  /** How long a token works, as Turso's API takes it: `90d`, `2w1d`, or `never`. */
+  expiration: string;
+  /** Tables and actions; empty means whatever `authorization` says. */
+  permissions: TablePermissions[];
+  /** Databases that it may ATTACH for reading. */
+  attach: string[];
+  /** Stamps that are no longer delivered and whose tokens may still work: nobody can revoke one alone. */
+  retired: Stamp[];
+  /** Where a group's token is proven; left out: a database of the group that Turso lists. */
+  proveOn?: string;
+}
+
+export interface TursoTarget {
+  kind: "database" | "group";
+  name: string;
+}
+
+export interface TablePermissions {
+  /** Names of tables; left out means all. */
+  tables?: string[];
+  actions: TableAction[];
+}
+
+/** https://docs.turso.tech/sdk/authorization/fine-grained-permissions */
+export type TableAction =
+  | "data_read"
+  | "data_add"
+  | "data_update"
+  | "data_delete"
+  | "schema_add"
+  | "schema_update"
+  | "schema_delete";
+
+export type Credential = RandomCredential | PostgresCredential | TursoCredential;
+
+/** The organisation whose tokens are minted; its platform token is the secret `tursoApiToken`. */
+export interface TursoOrganization {
+  /** The organisation's slug, or the user name of a personal account. */
+  organization: string;
+  /** Only a loopback address may stand in for the vendor's. */
+  apiUrl: string;
+  /** By name; every group that is named anywhere in the config is in it. */
+  groups: TursoGroup[];
+  databases: TursoDatabase[];
+}
+
+interface Invalidatable {
+  name: string;
+  /** Adding or changing this stamp kills every token of the group, at once. */
+  invalidated?: Stamp;
+  incident?: Incident;
+}
+
+export interface TursoGroup extends Invalidatable {
+  settings: { deleteProtection?: boolean };
+}
+
+export interface TursoDatabase extends Invalidatable {
+  /** The group it is in. */
+  group: string;
+  settings: { deleteProtection?: boolean; blockReads?: boolean; blockWrites?: boolean };
+}
+
+/** Declared while a leak is looked into: every token is invalidated, writes are blocked, one read-only token is delivered. */
+export interface Incident {
+  reason: string;
+  /** How long the read-only token works, as Turso's API takes it: `7d`. */
+  readOnly: string;
+}
 
 /** A consumer: one deployed Worker script. */
 export interface Worker {
@@ -106,6 +192,9 @@ export interface CloudflareAccount {
 export interface StackModel {
   postgres?: PostgresServer;
   cloudflare?: CloudflareAccount;
+  turso?: TursoOrganization;
+  /** Marks a stack whose credentials must not be written to files. */
+  production: boolean;
   workers: Worker[];
   credentials: Credential[];
   /** Names of credentials or workers that may be left behind live or silent. */
