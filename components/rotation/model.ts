@@ -110,13 +110,7 @@ export interface TablePermissions {
 
 /** https://docs.turso.tech/sdk/authorization/fine-grained-permissions */
 export type TableAction =
-  | "data_read"
-  | "data_add"
-  | "data_update"
-  | "data_delete"
-  | "schema_add"
-  | "schema_update"
-  | "schema_delete";
+  "data_read" | "data_add" | "data_update" | "data_delete" | "schema_add" | "schema_update" | "schema_delete";
 
 export type Credential = RandomCredential | PostgresCredential | TursoCredential;
 
