@@ -6,6 +6,7 @@ import { isMap, isScalar, isSeq, parseDocument, type Document, type Scalar, type
 import { parseStack } from "../components/rotation/config";
 import type { Stamp } from "../components/rotation/model";
 import { closest, ConfigError, listed } from "../components/rotation/problem";
+import { rawSettings, SECRETS } from "../components/rotation/raw-config";
 import { nextStamp, parseStamp, stampParts } from "../components/rotation/stamp";
 import { lineDiff } from "./line-diff";
 
@@ -226,16 +227,7 @@ function checkModel(document: Document): void {
   const hidden: string[] = [];
   const plain = new Map(own.map(([key, value]) => [key.slice("rollover:".length), reveal(value, key, hidden)]));
   try {
-    parseStack({
-      keys: [...plain.keys()],
-      postgres: plain.get("postgres"),
-      cloudflare: plain.get("cloudflare"),
-      workers: plain.get("workers"),
-      credentials: plain.get("credentials"),
-      abandon: plain.get("abandon"),
-      hasPostgresPassword: true,
-      hasCloudflareApiToken: true,
-    });
+    parseStack({ keys: [...plain.keys()], settings: rawSettings((key) => plain.get(key)), secrets: SECRETS });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     const problems = error.problems.filter(({ where }) => !hidden.some((path) => where.startsWith(path)));

@@ -5,31 +5,28 @@
 import { ANY_ROLE, parseCredential, type PlacedCredential } from "./credential";
 import type { CloudflareAccount, PostgresServer, StackModel, Worker } from "./model";
 import { closest, ConfigError, listed, show, type Problem } from "./problem";
-import { Fields, NAME, segment, type TextRule } from "./read";
-import { neededSettings, postgresRules, workerRules } from "./rules";
+import type { RawConfig } from "./raw-config";
+import { entries, type Entry, Fields, isSet, NAME, segment, type TextRule } from "./read";
+import { consumerRules, neededSettings, postgresRules } from "./rules";
+import { parseTurso, withNamedGroups } from "./turso";
+import { tursoRules } from "./turso-rules";
 import { isLoopbackHost, parseCallUrl } from "./url";
 
-/** What index.ts reads from Pulumi: objects by `config.getObject`, of the secrets only whether they are set. */
-export interface RawConfig {
-  /** Every key set in the `rollover:` namespace, with or without that prefix. */
-  keys: string[];
-  postgres?: unknown;
-  cloudflare?: unknown;
-  workers?: unknown;
-  credentials?: unknown;
-  abandon?: unknown;
-  hasPostgresPassword: boolean;
-  hasCloudflareApiToken: boolean;
-  /** Those of the two secrets that are stored without encryption. */
-  plainSecrets?: string[];
-}
+export type { RawConfig } from "./raw-config";
 
-export const CLOUDFLARE_API = "https://api.cloudflare.com/client/v4";
-const SETTINGS = [
+const CLOUDFLARE = {
+  name: "Cloudflare",
+  url: "https://api.cloudflare.com/client/v4",
+  local: "http://127.0.0.1:8787/client/v4",
+};
+const KEYS = [
+  "production",
   "postgres",
   "postgresPassword",
   "cloudflare",
   "cloudflareApiToken",
+  "turso",
+  "tursoApiToken",
   "workers",
   "credentials",
   "abandon",
@@ -59,69 +56,53 @@ export function parseStack(raw: RawConfig): StackModel {
     const fix = `change that credential at its vendor, then run \`pulumi config set --secret ${key}\``;
     problems.push({ where: `rollover:${key}`, what: "stands in plain text", allowed: "an encrypted value", fix });
   }
-  const postgres = isSet(raw.postgres) ? parsePostgres(raw.postgres, problems) : undefined;
-  const cloudflare = isSet(raw.cloudflare) ? parseCloudflare(raw.cloudflare, problems) : undefined;
-  const workers = entries("rollover:workers", raw.workers, problems).map((entry) => parseWorker(entry, problems));
-  const placed = entries("rollover:credentials", raw.credentials, problems).map(({ name, where, value }) =>
-    parseCredential(name, where, value, postgres, problems),
+  const { settings } = raw;
+  const production = parseProduction(settings.production, problems);
+  const postgres = isSet(settings.postgres) ? parsePostgres(settings.postgres, problems) : undefined;
+  const cloudflare = isSet(settings.cloudflare) ? parseCloudflare(settings.cloudflare, problems) : undefined;
+  const turso = isSet(settings.turso) ? parseTurso(settings.turso, problems) : undefined;
+  const workers = entries("rollover:workers", settings.workers, problems).map((entry) => parseWorker(entry, problems));
+  const placed = entries("rollover:credentials", settings.credentials, problems).map(({ name, where, value }) =>
+    parseCredential(name, where, value, { postgres, production }, problems),
   );
   const refuse = (problem: Problem): void => void problems.push(problem);
   postgresRules(placed, postgres, refuse);
-  workerRules(placed, workers, refuse);
-  const present = {
-    postgres: postgres !== undefined,
-    postgresPassword: raw.hasPostgresPassword,
-    cloudflare: cloudflare !== undefined,
-    cloudflareApiToken: raw.hasCloudflareApiToken,
-  };
-  neededSettings(placed, present, refuse);
-  const abandon = parseAbandon(raw.abandon, problems);
+  consumerRules(placed, workers, refuse);
+  tursoRules(placed, turso, refuse);
+  neededSettings(placed, turso, raw, refuse);
+  const abandon = parseAbandon(settings.abandon, problems);
   if (problems.length > 0) throw new ConfigError(problems);
-  const model: StackModel = { workers, credentials: credentialsOf(placed), abandon };
+  const credentials = credentialsOf(placed);
+  const model: StackModel = { production, workers, credentials, abandon };
   if (postgres !== undefined) model.postgres = postgres;
   if (cloudflare !== undefined) model.cloudflare = cloudflare;
+  const targets = credentials.flatMap((credential) => (credential.kind === "turso" ? [credential.target] : []));
+  if (turso !== undefined) model.turso = withNamedGroups(turso, targets);
   return model;
+}
+
+/** `pulumi config set production true` stores a text. */
+function parseProduction(raw: unknown, problems: Problem[]): boolean {
+  if (raw === true || raw === "true") return true;
+  if (raw === undefined || raw === null || raw === false || raw === "false") return false;
+  const [what, value] = ["is neither true nor false", show(raw)];
+  problems.push({ where: "rollover:production", what, value, allowed: "true or false", fix: "write one of the two" });
+  return false;
 }
 
 function credentialsOf(placed: PlacedCredential[]): StackModel["credentials"] {
   return placed.flatMap((entry) => (entry.credential === undefined ? [] : [entry.credential]));
 }
 
-/** An empty mapping is the default that Pulumi.yaml's schema gives to what is left out. */
-function isSet(value: unknown): boolean {
-  if (value === undefined || value === null) return false;
-  return typeof value !== "object" || Array.isArray(value) || Object.keys(value).length > 0;
-}
-
 function unknownSettings(keys: string[], problems: Problem[]): void {
   for (const key of keys.map((full) => full.replace(/^rollover:/, ""))) {
-    if (SETTINGS.includes(key)) continue;
+    if (KEYS.includes(key)) continue;
     const [head = ""] = key.split(/[.[]/);
-    const guess = closest(key, SETTINGS);
+    const guess = closest(key, KEYS);
     let fix = guess === undefined ? "remove it" : `write \`rollover:${guess}\` if that is meant, else remove it`;
-    if (SETTINGS.includes(head)) fix = `remove it, and set a part of ${head} by \`pulumi config set --path\``;
-    problems.push({ where: `rollover:${segment(key)}`, what: "is no setting", allowed: listed(SETTINGS), fix });
+    if (KEYS.includes(head)) fix = `remove it, and set a part of ${head} by \`pulumi config set --path\``;
+    problems.push({ where: `rollover:${segment(key)}`, what: "is no setting", allowed: listed(KEYS), fix });
   }
-}
-
-/** The named entries of a mapping; a badly named one is a problem and still read. */
-function entries(where: string, raw: unknown, problems: Problem[]): { name: string; where: string; value: unknown }[] {
-  if (!isSet(raw)) return [];
-  const fields = new Fields(where, raw, problems);
-  return fields.keys.map((name) => {
-    const path = fields.path(segment(name));
-    if (!NAME.pattern.test(name)) {
-      const { allowed } = NAME;
-      problems.push({
-        where: path,
-        what: "has a name that is not allowed",
-        value: show(name),
-        allowed,
-        fix: "rename it",
-      });
-    }
-    return { name, where: path, value: fields.get(name) };
-  });
 }
 
 function parsePostgres(raw: unknown, problems: Problem[]): PostgresServer {
@@ -166,29 +147,10 @@ function parseCloudflare(raw: unknown, problems: Problem[]): CloudflareAccount {
         }
       : undefined,
   );
-  return { accountId: fields.text("accountId", ACCOUNT), apiUrl: parseApiUrl(fields) };
+  return { accountId: fields.text("accountId", ACCOUNT), apiUrl: fields.apiUrl(CLOUDFLARE) };
 }
 
-/** Anything but the vendor's address or loopback would be sent the token. */
-function parseApiUrl(fields: Fields): string {
-  const raw = fields.get("apiUrl");
-  if (raw === undefined) return CLOUDFLARE_API;
-  const parsed = parseCallUrl(raw);
-  const base = "url" in parsed && parsed.url.search === "" ? parsed.url.href.replace(/\/+$/, "") : undefined;
-  if (base !== undefined && (base === CLOUDFLARE_API || ("loopback" in parsed && parsed.loopback))) return base;
-  const found =
-    "url" in parsed ? { problem: "is neither Cloudflare's nor on loopback", value: parsed.url.host } : parsed;
-  const problem: Omit<Problem, "where"> = {
-    what: base === undefined && "url" in parsed ? "carries a query" : found.problem,
-    allowed: `${CLOUDFLARE_API}, or an address on loopback such as http://127.0.0.1:8787/client/v4`,
-    fix: "remove it: it is only for the local cloud",
-  };
-  if (found.value !== undefined) problem.value = show(found.value);
-  fields.refuse("apiUrl", problem);
-  return CLOUDFLARE_API;
-}
-
-function parseWorker(entry: { name: string; where: string; value: unknown }, problems: Problem[]): Worker {
+function parseWorker(entry: Entry, problems: Problem[]): Worker {
   // `rounds-api:` with nothing under it is a worker with every default.
   const fields = new Fields(entry.where, entry.value ?? {}, problems);
   fields.onlyKnown(["script", "probe", "answers", "within", "settle"]);

@@ -1,15 +1,11 @@
 /** Parses one entry of `rollover:credentials`. What takes two entries to see is in rules.ts. */
-import type { Credential, Delivery, GrantSpec, PostgresCredential, PostgresServer, Stamp } from "./model";
+import { parseDeliveries, type PlacedDelivery } from "./delivery";
+import type { Credential, GrantSpec, PostgresCredential, PostgresServer, Stamp } from "./model";
 import { listed, show, type Problem } from "./problem";
 import { Fields, type TextRule } from "./read";
 import { checkProblem } from "./sql";
-import { parseStamp, STAMP_ALLOWED } from "./stamp";
+import { parseTursoCredential, TURSO_CREDENTIAL_KEYS } from "./turso";
 import { PLACEHOLDERS, templateProblem } from "./url";
-
-export interface PlacedDelivery {
-  where: string;
-  delivery: Delivery;
-}
 
 /** A credential with where it and its deliveries stand; undefined where its kind is not known. */
 export interface PlacedCredential {
@@ -19,8 +15,8 @@ export interface PlacedCredential {
   deliveries: PlacedDelivery[];
 }
 
-const KINDS = ["random", "postgres"] as const;
-type Kind = (typeof KINDS)[number];
+type Kind = Credential["kind"];
+const KINDS = ["random", "postgres", "turso"] as const;
 const COMMON = ["kind", "generations", "generation", "deliver", "output"];
 const OWN: Record<Kind, string[]> = {
   random: ["length"],
@@ -28,13 +24,9 @@ const OWN: Record<Kind, string[]> = {
     ...["database", "owner", "existing", "adopted", "login", "inPlace", "checks", "grants", "url", "quiet"],
     "dropOnDestroy",
   ],
+  turso: TURSO_CREDENTIAL_KEYS,
 };
 
-const RESERVED = ["ROLLOVER_GENERATIONS", "ROLLOVER_PROBE_TOKEN"];
-const SECRET_NAME: TextRule = {
-  pattern: /^[A-Za-z_][A-Za-z0-9_]*$/,
-  allowed: "letters, digits and _, first no digit, such as DATABASE_URL",
-};
 const ANY: TextRule = { pattern: /[^]/, allowed: "a text" };
 const DATABASE: TextRule = {
   pattern: /^[A-Za-z_][A-Za-z0-9_$.-]{0,62}$/,
@@ -69,13 +61,13 @@ export function parseCredential(
   name: string,
   where: string,
   raw: unknown,
-  server: PostgresServer | undefined,
+  stack: { postgres: PostgresServer | undefined; production: boolean },
   problems: Problem[],
 ): PlacedCredential {
   const fields = new Fields(where, raw, problems);
   const kind = fields.oneOf("kind", KINDS);
   const generations = parseGenerations(fields);
-  const deliveries = parseDeliveries(fields, kind);
+  const deliveries = parseDeliveries(fields, kind, stack.production);
   const base = {
     name,
     generations,
@@ -85,17 +77,18 @@ export function parseCredential(
   const own = kind === undefined ? Object.values(OWN).flat() : OWN[kind];
   fields.onlyKnown([...COMMON, ...own], (key) => otherKind(key, kind));
   if (kind === undefined) return { name, where, credential: undefined, deliveries };
-  if (kind === "postgres") return { name, where, credential: parsePostgres(fields, base, server), deliveries };
+  if (kind === "postgres") return { name, where, credential: parsePostgres(fields, base, stack.postgres), deliveries };
+  if (kind === "turso") return { name, where, credential: parseTursoCredential(fields, base), deliveries };
   const why = ": a Worker's secret has at most 5 KB";
   const length = fields.integer("length", 16, 5120, 48, why);
   return { name, where, credential: { ...base, kind, length }, deliveries };
 }
 
 function otherKind(key: string, kind: Kind | undefined): Omit<Problem, "where"> | undefined {
-  const owner = KINDS.find((candidate) => OWN[candidate].includes(key));
-  if (kind === undefined || owner === undefined) return undefined;
+  const owners = KINDS.filter((candidate) => OWN[candidate].includes(key));
+  if (kind === undefined || owners.length === 0) return undefined;
   return {
-    what: `is a setting of kind ${owner}, and this is kind ${kind}`,
+    what: `is a setting of kind ${listed(owners, "or")}, and this is kind ${kind}`,
     allowed: listed([...COMMON, ...OWN[kind]]),
     fix: "remove it",
   };
@@ -121,55 +114,7 @@ function parseGenerations(fields: Fields): Stamp[] {
     fields.refuse("generations", { what: "is an empty list", allowed: "a list of stamps, current first", fix });
   }
   const single = both || !fields.has("generation") ? [] : [{ value: fields.get("generation"), key: "generation" }];
-  const stamps: Stamp[] = [];
-  for (const item of [...single, ...fields.list("generations", "stamps, current first")]) {
-    const stamp = parseStamp(item.value);
-    if (stamp === undefined) {
-      const fix = "write the day of the rotation, in quotes";
-      fields.refuse(item.key, { what: "is no stamp", value: show(item.value), allowed: STAMP_ALLOWED, fix });
-    } else if (stamps.includes(stamp)) {
-      const fix = `remove it, or write the next counter, such as "${stamp.slice(0, 10)}.2"`;
-      fields.refuse(item.key, {
-        what: "stands in the list already",
-        value: show(stamp),
-        allowed: "each stamp once",
-        fix,
-      });
-    } else stamps.push(stamp);
-  }
-  return stamps;
-}
-
-function parseDeliveries(fields: Fields, kind: Kind | undefined): PlacedDelivery[] {
-  return fields.list("deliver", "mappings with worker and as").map((item) => {
-    const entry = new Fields(fields.path(item.key), item.value, fields.problems);
-    entry.onlyKnown(["worker", "as", "previousAs"]);
-    const delivery: Delivery = { worker: entry.text("worker", ANY), as: secretName(entry, "as") };
-    if (entry.has("previousAs")) {
-      delivery.previousAs = secretName(entry, "previousAs");
-      if (kind === "postgres") {
-        const what = "is not for kind postgres, whose value names its own login";
-        entry.refuse("previousAs", { what, allowed: "worker and as", fix: "remove it" });
-      } else if (delivery.previousAs !== "" && delivery.previousAs === delivery.as) {
-        const fix = `write another name, such as ${delivery.as}_PREVIOUS`;
-        entry.refuse("previousAs", {
-          what: "is the same as `as`",
-          value: show(delivery.as),
-          allowed: "two names",
-          fix,
-        });
-      }
-    }
-    return { where: entry.where, delivery };
-  });
-}
-
-function secretName(entry: Fields, key: string): string {
-  const name = entry.text(key, SECRET_NAME);
-  if (!RESERVED.includes(name)) return name;
-  const allowed = `any other name than ${listed(RESERVED)}`;
-  entry.refuse(key, { what: "is a name that Rollover itself delivers", value: show(name), allowed, fix: "rename it" });
-  return "";
+  return fields.stamps([...single, ...fields.list("generations", "stamps, current first")]);
 }
 
 function parsePostgres(

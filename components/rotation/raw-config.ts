@@ -1,11 +1,29 @@
-import type { RawConfig } from "./config";
+/** The settings of a stack before anything is checked: one list of keys for all that read a config. */
 
-const SECRETS = ["postgresPassword", "cloudflareApiToken"];
+export const SETTINGS = ["production", "postgres", "cloudflare", "turso", "workers", "credentials", "abandon"] as const;
+export const SECRETS = ["postgresPassword", "cloudflareApiToken", "tursoApiToken"] as const;
+export type Setting = (typeof SETTINGS)[number];
+export type Secret = (typeof SECRETS)[number];
+
+/** Objects, lists and flags as they are written; of the secrets only whether they are set. */
+export interface RawConfig {
+  /** Every key set in the `rollover:` namespace, with or without that prefix. */
+  keys: string[];
+  settings: Partial<Record<Setting, unknown>>;
+  /** Those that are set. */
+  secrets: readonly Secret[];
+  /** Those that are stored without encryption. */
+  plainSecrets?: readonly Secret[];
+}
+
+/** Every setting, read by its key. */
+export function rawSettings(get: (key: Setting) => unknown): RawConfig["settings"] {
+  return Object.fromEntries(SETTINGS.map((key) => [key, get(key)]));
+}
 
 /**
  * The settings of the stack as Pulumi hands them over, both to the program and to a dynamic provider: one text a key,
- * objects and lists as JSON. Of the secrets only whether they are set, and whether in plain text. Never throws: a text
- * that is no JSON is passed on, and `parseStack` names its path.
+ * objects and lists as JSON. Never throws: a text that is no JSON is passed on, and `parseStack` names its path.
  *
  * @param get Reads a key of the `rollover:` namespace.
  * @param keys Every key that is set, without its namespace.
@@ -26,16 +44,6 @@ export function rawConfig(
     }
   };
   // Pulumi.yaml's schema needs an empty default: a key without one would be required in every stack.
-  const filled = (key: string): boolean => (get(key) ?? "") !== "";
-  return {
-    keys,
-    postgres: parse("postgres"),
-    cloudflare: parse("cloudflare"),
-    workers: parse("workers"),
-    credentials: parse("credentials"),
-    abandon: parse("abandon"),
-    hasPostgresPassword: filled("postgresPassword"),
-    hasCloudflareApiToken: filled("cloudflareApiToken"),
-    plainSecrets: SECRETS.filter((key) => filled(key) && !isSecret(key)),
-  };
+  const secrets = SECRETS.filter((key) => (get(key) ?? "") !== "");
+  return { keys, settings: rawSettings(parse), secrets, plainSecrets: secrets.filter((key) => !isSecret(key)) };
 }

@@ -3,7 +3,10 @@
  * where it is bad notes a problem and returns a value that later checks pass over: "" for text, `fallback` for numbers.
  */
 import { parseDuration, formatDuration, DURATION_ALLOWED } from "./duration";
+import type { Stamp } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
+import { parseStamp, STAMP_ALLOWED } from "./stamp";
+import { parseCallUrl } from "./url";
 
 /** A rule for texts: the pattern that every good one matches, and the same in words. */
 export interface TextRule {
@@ -148,10 +151,72 @@ export class Fields {
     });
   }
 
+  /** Stamps in their normal form, without the bad and the repeated ones, which are problems. */
+  stamps(items: { value: unknown; key: string }[]): Stamp[] {
+    const stamps: Stamp[] = [];
+    for (const item of items) {
+      const stamp = parseStamp(item.value);
+      if (stamp === undefined) {
+        const fix = "write the day of the rotation, in quotes";
+        this.refuse(item.key, { what: "is no stamp", value: show(item.value), allowed: STAMP_ALLOWED, fix });
+      } else if (stamps.includes(stamp)) {
+        const fix = `remove it, or write the next counter, such as "${stamp.slice(0, 10)}.2"`;
+        const what = "stands in the list already";
+        this.refuse(item.key, { what, value: show(stamp), allowed: "each stamp once", fix });
+      } else stamps.push(stamp);
+    }
+    return stamps;
+  }
+
+  /** The vendor's address, or one on loopback: anything else would be sent the token. */
+  apiUrl(vendor: { name: string; url: string; local: string }): string {
+    const raw = this.raw.get("apiUrl");
+    if (raw === undefined) return vendor.url;
+    const parsed = parseCallUrl(raw);
+    const base = "url" in parsed && parsed.url.search === "" ? parsed.url.href.replace(/\/+$/, "") : undefined;
+    if (base !== undefined && (base === vendor.url || ("loopback" in parsed && parsed.loopback))) return base;
+    const found =
+      "url" in parsed ? { problem: `is neither ${vendor.name}'s nor on loopback`, value: parsed.url.host } : parsed;
+    const problem: Omit<Problem, "where"> = {
+      what: base === undefined && "url" in parsed ? "carries a query" : found.problem,
+      allowed: `${vendor.url}, or an address on loopback such as ${vendor.local}`,
+      fix: "remove it: it is only for the local cloud",
+    };
+    if (found.value !== undefined) problem.value = show(found.value);
+    this.refuse("apiUrl", problem);
+    return vendor.url;
+  }
+
   private missing(key: string, allowed: string): "" {
     this.refuse(key, { what: "is missing", allowed, fix: "add it" });
     return "";
   }
+}
+
+export interface Entry {
+  name: string;
+  where: string;
+  value: unknown;
+}
+
+/** The named entries of a mapping; a badly named one is a problem and still read. */
+export function entries(where: string, raw: unknown, problems: Problem[], rule: TextRule = NAME): Entry[] {
+  if (!isSet(raw)) return [];
+  const fields = new Fields(where, raw, problems);
+  return fields.keys.map((name) => {
+    const path = fields.path(segment(name));
+    if (!rule.pattern.test(name)) {
+      const what = "has a name that is not allowed";
+      problems.push({ where: path, what, value: show(name), allowed: rule.allowed, fix: rule.fix ?? "rename it" });
+    }
+    return { name, where: path, value: fields.get(name) };
+  });
+}
+
+/** An empty mapping is the default that Pulumi.yaml's schema gives to what is left out. */
+export function isSet(value: unknown): boolean {
+  if (value === undefined || value === null) return false;
+  return typeof value !== "object" || Array.isArray(value) || Object.keys(value).length > 0;
 }
 
 /** A key as part of a path; an odd one is quoted and cut. */

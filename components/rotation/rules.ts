@@ -1,8 +1,11 @@
 /** What takes more than one entry of the config to see: names that clash, limits of a Worker, settings that are needed. */
-import type { PlacedCredential, PlacedDelivery } from "./credential";
+import type { PlacedCredential } from "./credential";
+import type { PlacedDelivery } from "./delivery";
 import { credentialLogin, POSTGRES_NAME_BYTES } from "./login";
-import type { PostgresCredential, PostgresServer, Worker } from "./model";
+import type { PostgresCredential, PostgresServer, TursoOrganization, Worker } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
+import type { RawConfig, Secret } from "./raw-config";
+import { isSet } from "./read";
 import { filledBytes, isLoopbackHost, VALUE_BYTES } from "./url";
 
 /** Operations in one call of Cloudflare's `secrets-bulk`; ROLLOVER_GENERATIONS and ROLLOVER_PROBE_TOKEN are two. */
@@ -142,20 +145,26 @@ function managedTwice(all: PlacedPostgres[], refuse: Refuse): void {
   }
 }
 
-export function workerRules(placed: PlacedCredential[], workers: Worker[], refuse: Refuse): void {
+export function consumerRules(placed: PlacedCredential[], workers: Worker[], refuse: Refuse): void {
   const deliveries = placed.flatMap((entry) => entry.deliveries);
+  const files = new Set(deliveries.flatMap(({ delivery }) => delivery.file ?? []));
   for (const { where, delivery } of deliveries) {
-    if (delivery.worker === "" || workers.some((worker) => worker.name === delivery.worker)) continue;
+    const name = delivery.worker ?? "";
+    if (name === "" || workers.some((worker) => worker.name === name)) continue;
     const names = workers.map((worker) => worker.name);
-    const guess = closest(delivery.worker, names);
+    const guess = closest(name, names);
     const fix = guess === undefined ? "add it under `rollover:workers`" : `write \`${guess}\` if that is meant`;
     const allowed = names.length === 0 ? "no name: `rollover:workers` has none" : listed(names, "or");
-    refuse({ where: `${where}.worker`, what: "is no known worker", value: show(delivery.worker), allowed, fix });
+    refuse({ where: `${where}.worker`, what: "is no known worker", value: show(name), allowed, fix });
   }
   for (const worker of workers) {
     const own = deliveries.filter(({ delivery }) => delivery.worker === worker.name);
-    namesOnce(own, worker, refuse);
+    secretCount(namesOnce(own, "worker", worker.name, refuse), worker, refuse);
     reportLength(placed, worker, refuse);
+  }
+  for (const file of [...files].filter((name) => name !== "")) {
+    const own = deliveries.filter(({ delivery }) => delivery.file === file);
+    namesOnce(own, "file", file, refuse);
   }
   const scripts = new Map<string, string>();
   for (const { name, script } of workers) {
@@ -169,7 +178,8 @@ export function workerRules(placed: PlacedCredential[], workers: Worker[], refus
   }
 }
 
-function namesOnce(deliveries: PlacedDelivery[], worker: Worker, refuse: Refuse): void {
+/** Returns how many names the consumer gets. */
+function namesOnce(deliveries: PlacedDelivery[], kind: "worker" | "file", consumer: string, refuse: Refuse): number {
   const taken = new Map<string, string>();
   for (const { where, delivery } of deliveries) {
     for (const key of ["as", "previousAs"] as const) {
@@ -178,20 +188,19 @@ function namesOnce(deliveries: PlacedDelivery[], worker: Worker, refuse: Refuse)
       const first = taken.get(name);
       taken.set(name, first ?? `${where}.${key}`);
       if (first === undefined) continue;
-      const what = `is delivered to worker ${worker.name} already by ${first}`;
-      refuse({
-        where: `${where}.${key}`,
-        what,
-        value: show(name),
-        allowed: "each name once a worker",
-        fix: "rename one",
-      });
+      const what = `is delivered to ${kind} ${consumer} already by ${first}`;
+      const allowed = `each name once a ${kind}`;
+      refuse({ where: `${where}.${key}`, what, value: show(name), allowed, fix: "rename one" });
     }
   }
-  if (taken.size + 2 <= WORKER_SECRETS) return;
+  return taken.size;
+}
+
+function secretCount(names: number, worker: Worker, refuse: Refuse): void {
+  if (names + 2 <= WORKER_SECRETS) return;
   refuse({
     where: `rollover:workers.${worker.name}`,
-    what: `would hold ${taken.size + 2} secrets, two of them Rollover's own`,
+    what: `would hold ${names + 2} secrets, two of them Rollover's own`,
     allowed: `at most ${WORKER_SECRETS}, which one call to Cloudflare can change`,
     fix: "deliver some to another worker",
   });
@@ -216,40 +225,37 @@ function reportLength(placed: PlacedCredential[], worker: Worker, refuse: Refuse
   });
 }
 
-/** What a vendor's settings miss for the credentials and deliveries that are declared. */
-export interface Present {
-  postgres: boolean;
-  postgresPassword: boolean;
-  cloudflare: boolean;
-  cloudflareApiToken: boolean;
+/** What a vendor's settings miss for the credentials, databases and deliveries that are declared. */
+export function neededSettings(
+  placed: PlacedCredential[],
+  turso: TursoOrganization | undefined,
+  { settings, secrets }: RawConfig,
+  refuse: Refuse,
+): void {
+  const need = (users: string[], key: "postgres" | "cloudflare" | "turso", allowed: string, fix: string): void => {
+    missing(users, key, isSet(settings[key]), allowed, fix, refuse);
+  };
+  const needSecret = (users: string[], key: Secret, what: string): void => {
+    const fix = `run \`pulumi config set --secret ${key}\``;
+    missing(users, key, secrets.includes(key), `${what}, as a secret`, fix, refuse);
+  };
+  const postgres = placed.filter((entry) => entry.credential?.kind === "postgres").map((entry) => entry.name);
+  need(postgres, "postgres", "a mapping with host and username", "add it, with the server that the logins are made on");
+  needSecret(postgres, "postgresPassword", "the admin's password");
+  const toWorkers = placed.filter((entry) => entry.deliveries.some(({ delivery }) => (delivery.worker ?? "") !== ""));
+  const delivered = toWorkers.map((entry) => entry.name);
+  need(delivered, "cloudflare", "a mapping with accountId", "add it, with the account that the Workers are in");
+  needSecret(delivered, "cloudflareApiToken", "an API token that may edit Workers scripts");
+  const tokens = placed.filter((entry) => entry.credential?.kind === "turso").map((entry) => entry.name);
+  need(tokens, "turso", "a mapping with organization", "add it, with the organisation that the databases are in");
+  const { groups = [], databases = [] } = turso ?? {};
+  const declared = [...groups.map(({ name }) => `group ${name}`), ...databases.map(({ name }) => `database ${name}`)];
+  needSecret([...tokens, ...declared], "tursoApiToken", "a platform token that may mint and rotate tokens");
 }
 
-export function neededSettings(placed: PlacedCredential[], present: Present, refuse: Refuse): void {
-  const postgres = placed.filter((entry) => entry.credential?.kind === "postgres").map((entry) => entry.name);
-  const delivered = placed.filter((entry) => entry.deliveries.length > 0).map((entry) => entry.name);
-  const need = (users: string[], setting: string, have: boolean, allowed: string, fix: string): void => {
-    if (have || users.length === 0) return;
-    const more = users.length > 3 ? [...users.slice(0, 3), `${users.length - 3} more`] : users;
-    refuse({
-      where: `rollover:${setting}`,
-      what: `is not set, and ${listed(more)} ${users.length === 1 ? "needs" : "need"} it`,
-      allowed,
-      fix,
-    });
-  };
-  const server = "a mapping with host and username";
-  need(postgres, "postgres", present.postgres, server, "add it, with the server that the logins are made on");
-  const password = "pulumi config set --secret postgresPassword";
-  need(
-    postgres,
-    "postgresPassword",
-    present.postgresPassword,
-    "the admin's password, as a secret",
-    `run \`${password}\``,
-  );
-  const account = "a mapping with accountId";
-  need(delivered, "cloudflare", present.cloudflare, account, "add it, with the account that the Workers are in");
-  const token = "pulumi config set --secret cloudflareApiToken";
-  const scope = "an API token that may edit Workers scripts, as a secret";
-  need(delivered, "cloudflareApiToken", present.cloudflareApiToken, scope, `run \`${token}\``);
+function missing(users: string[], setting: string, have: boolean, allowed: string, fix: string, refuse: Refuse): void {
+  if (have || users.length === 0) return;
+  const more = users.length > 3 ? [...users.slice(0, 3), `${users.length - 3} more`] : users;
+  const what = `is not set, and ${listed(more)} ${users.length === 1 ? "needs" : "need"} it`;
+  refuse({ where: `rollover:${setting}`, what, allowed, fix });
 }

@@ -2,7 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { parse } from "yaml";
-import type { RawConfig } from "../../components/rotation/config";
+import { rawSettings, SECRETS, type RawConfig, type Secret } from "../../components/rotation/raw-config";
 
 export const FIXTURES = path.resolve(__dirname, "../fixtures/configs");
 
@@ -13,9 +13,9 @@ export interface Change {
   /** Further keys of the namespace. */
   keys?: string[];
   /** Secrets that are not set. */
-  missing?: string[];
+  missing?: Secret[];
   /** Secrets that are set without encryption. */
-  plain?: string[];
+  plain?: Secret[];
 }
 
 export type Mapping = Record<string, unknown>;
@@ -26,10 +26,9 @@ export function goodConfig(): Mapping {
 
 export function rawOf(config: Mapping, change: Change = {}): RawConfig {
   return {
-    ...config,
     keys: [...Object.keys(config), ...(change.keys ?? [])].map((key) => `rollover:${key}`),
-    hasPostgresPassword: !change.missing?.includes("postgresPassword"),
-    hasCloudflareApiToken: !change.missing?.includes("cloudflareApiToken"),
+    settings: rawSettings((key) => config[key]),
+    secrets: SECRETS.filter((key) => !change.missing?.includes(key)),
     plainSecrets: change.plain ?? [],
   };
 }

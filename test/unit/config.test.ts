@@ -7,7 +7,7 @@ import { parse } from "yaml";
 import { describe, expect, it } from "vitest";
 import { parseStack } from "../../components/rotation/config";
 import { ConfigError } from "../../components/rotation/problem";
-import { rawConfig } from "../../components/rotation/raw-config";
+import { rawConfig, SECRETS } from "../../components/rotation/raw-config";
 import { checkProblem } from "../../components/rotation/sql";
 import { fillTemplate, isLoopbackHost } from "../../components/rotation/url";
 import { changed, goodConfig, rawOf, type Mapping } from "./config-fixture";
@@ -145,9 +145,15 @@ describe("parseStack", () => {
         fc.dictionary(key, tie("value"), { maxKeys: 6 }),
       ),
     }));
+    const [named, production] = [fc.dictionary(key, value), fc.oneof(fc.boolean(), value)];
+    const turso = fc.oneof(value, fc.record({ organization: value, groups: named, databases: named }));
     const raw = fc.record({
-      ...{ postgres: value, cloudflare: value, workers: value, credentials: fc.dictionary(key, value), abandon: value },
-      ...{ keys: fc.array(fc.string()), hasPostgresPassword: fc.boolean(), hasCloudflareApiToken: fc.boolean() },
+      keys: fc.array(fc.string()),
+      settings: fc.record({
+        ...{ production, turso, postgres: value, cloudflare: value, workers: value, abandon: value },
+        credentials: named,
+      }),
+      secrets: fc.subarray([...SECRETS]),
     });
     let refused = 0;
     fc.assert(
@@ -196,7 +202,7 @@ describe("parseStack", () => {
       ["session-key", "random"],
       ["rounds-db", "postgres"],
     ]);
-    const missing = ["postgresPassword", "cloudflareApiToken"];
+    const missing = [...SECRETS];
     expect(() => parseStack(rawOf(own, { missing }))).toThrow(/run `pulumi config set --secret postgresPassword`/);
   });
 });
@@ -216,8 +222,8 @@ describe("rawConfig", () => {
 
   it("counts the schema's defaults as not set", () => {
     const raw = read({ postgres: "{}", cloudflare: "{}", postgresPassword: "", cloudflareApiToken: "", abandon: "[]" });
-    expect(raw.hasPostgresPassword || raw.hasCloudflareApiToken).toBe(false);
-    expect(parseStack(raw)).toEqual({ workers: [], credentials: [], abandon: [] });
+    expect(raw.secrets).toEqual([]);
+    expect(parseStack(raw)).toEqual({ production: false, workers: [], credentials: [], abandon: [] });
   });
 
   it("names a text in the place of a mapping without showing it, and a secret in plain text", () => {
