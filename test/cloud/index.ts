@@ -4,9 +4,12 @@
  */
 import { startCloudflare, type CloudflareOptions, type LocalCloudflare } from "./cloudflare";
 import { startPostgres, type LocalPostgres } from "./postgres";
+import { startTurso, type LocalTurso, type TursoOptions } from "./turso";
 
 export interface CloudOptions {
   cloudflare?: CloudflareOptions;
+  /** `false`: none. @default a group `default` with a database `rounds` */
+  turso?: TursoOptions | false;
   /** Where Postgres's log goes, if it is to outlive the cloud. */
   logDir?: string;
 }
@@ -14,6 +17,8 @@ export interface CloudOptions {
 export interface LocalCloud {
   postgres: LocalPostgres;
   cloudflare: LocalCloudflare;
+  /** Throws where the cloud was started without one. */
+  readonly turso: LocalTurso;
   /** The Worker's own URL, ending in `/`. */
   workerUrl(script: string): string;
   probeUrl(script: string): string;
@@ -35,19 +40,52 @@ export interface CloudConfig {
     superuser: false;
   };
   cloudflare: { accountId: string; apiUrl: string };
+  turso?: { organization: string; apiUrl: string; databases: Record<string, { group: string }> };
   workers: Record<string, { script: string; probe: string; answers: number; within: string; settle: string }>;
-  secrets: { postgresPassword: string; cloudflareApiToken: string };
+  secrets: { postgresPassword: string; cloudflareApiToken: string; tursoApiToken?: string };
 }
 
 export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud> {
-  const postgres = await startPostgres(options.logDir === undefined ? {} : { dir: options.logDir });
-  let cloudflare: LocalCloudflare;
+  const started: { stop(): Promise<void> }[] = [];
+  const stop = async (): Promise<void> => {
+    await Promise.all(started.map((server) => server.stop()));
+  };
+  const keep = async <T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
+    const server = await starting;
+    started.push(server);
+    return server;
+  };
   try {
-    cloudflare = await startCloudflare(options.cloudflare);
+    const postgres = await keep(startPostgres(options.logDir === undefined ? {} : { dir: options.logDir }));
+    const turso = options.turso === false ? undefined : await keep(startTurso(options.turso));
+    const cloudflare = await keep(startCloudflare(withDatabaseUrl(options.cloudflare, turso)));
+    return joined(options, postgres, cloudflare, turso, stop);
   } catch (error) {
-    await postgres.stop();
+    await stop();
     throw error;
   }
+}
+
+/** Where the scripts find the database `rounds`, unless they say themselves. */
+function withDatabaseUrl(options: CloudflareOptions = {}, turso: LocalTurso | undefined): CloudflareOptions {
+  if (turso?.databases().rounds === undefined) return options;
+  const found = { TURSO_DATABASE_URL: turso.hostOf("rounds") };
+  const scripts = Object.entries(options.scripts ?? { "rounds-api": {} });
+  return {
+    ...options,
+    scripts: Object.fromEntries(
+      scripts.map(([name, upload]) => [name, { ...upload, vars: { ...found, ...upload.vars } }]),
+    ),
+  };
+}
+
+function joined(
+  options: CloudOptions,
+  postgres: LocalPostgres,
+  cloudflare: LocalCloudflare,
+  turso: LocalTurso | undefined,
+  stop: () => Promise<void>,
+): LocalCloud {
   const scripts = Object.keys(options.cloudflare?.scripts ?? { "rounds-api": {} });
   const workerUrl = (script: string): string => `${cloudflare.workerUrl(script)}/`;
   const probeUrl = (script: string): string => `${workerUrl(script)}.well-known/rollover`;
@@ -61,6 +99,10 @@ export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud
   return {
     postgres,
     cloudflare,
+    get turso() {
+      if (!turso) throw new Error("this local cloud was started without Turso");
+      return turso;
+    },
     workerUrl,
     probeUrl,
     config: () => ({
@@ -73,8 +115,15 @@ export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud
         superuser: false,
       },
       cloudflare: { accountId: cloudflare.accountId, apiUrl: cloudflare.apiUrl },
+      ...(turso && {
+        turso: { organization: turso.organization, apiUrl: turso.apiUrl, databases: turso.databases() },
+      }),
       workers: Object.fromEntries(scripts.map((script) => [script, worker(script)])),
-      secrets: { postgresPassword: postgres.admin.password, cloudflareApiToken: cloudflare.token },
+      secrets: {
+        postgresPassword: postgres.admin.password,
+        cloudflareApiToken: cloudflare.token,
+        ...(turso && { tursoApiToken: turso.platformToken }),
+      },
     }),
     async seedDatabase({ owner, database }) {
       // SQL knows no parameters for names; the caller's are quoted.
@@ -84,8 +133,6 @@ export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud
         INSERT INTO rounds VALUES (1) ON CONFLICT DO NOTHING`;
       await postgres.query(sql, undefined, database);
     },
-    async stop() {
-      await Promise.all([cloudflare.stop(), postgres.stop()]);
-    },
+    stop,
   };
 }
