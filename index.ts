@@ -2,26 +2,31 @@ import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
 import {
   ConfigError,
+  EnvFile,
   parseStack,
   PostgresRole,
   RandomSecret,
   rawConfig,
+  TursoOrganization,
+  TursoOutcome,
+  TursoTokens,
   WorkerConsumer,
   WorkerSecrets,
 } from "./components";
-import type { Credential, PostgresServer, StackModel, Worker } from "./components";
+import type { Credential, Deliverable, PostgresServer, StackModel, TursoCredential, Worker } from "./components";
 
 const config = new pulumi.Config();
 const stack = readStack();
 
+const provider = stack.postgres && postgresProvider(stack.postgres);
 const consumers = new Map(stack.workers.map((worker) => [worker.name, declareConsumer(worker)]));
-const declared = declareCredentials();
-// By script: a Worker that is renamed in config alone is still the same one.
-for (const { worker, consumer } of consumers.values()) {
-  const accountId = stack.cloudflare?.accountId ?? "";
-  const components = declared.map(({ component }) => component);
-  new WorkerSecrets(worker.script, { worker, accountId, consumer, credentials: components });
-}
+const others = stack.credentials.flatMap((credential) => (isTurso(credential) ? [] : [declareCredential(credential)]));
+// Last of all: from an invalidation on, consumers fail until they are delivered to, so nothing may stand between.
+const turso = declareTurso();
+const tokens = stack.credentials.filter(isTurso).map(declareTokens);
+const declared = [...others, ...tokens];
+const delivered = deliver(declared.map(({ component }) => component));
+if (turso) declareOutcome(turso);
 warnOfAbandoned();
 
 /** What each credential is now. Nothing in it is secret. */
@@ -29,14 +34,23 @@ export const credentials = Object.fromEntries(
   stack.credentials.map((credential) => [credential.name, summarise(credential)]),
 );
 
-/** Logins that act as a credential's owner and that config does not name: revocation debt. */
+/** By credential, what may still work though config does not name it: logins of its owner, tokens that were replaced. */
 export const debts = pulumi.all(
   Object.fromEntries(
-    declared.flatMap(({ component }) =>
-      component instanceof PostgresRole ? [[component.credential, component.debts]] : [],
-    ),
+    declared.flatMap(({ component }): [string, pulumi.Output<string[]>][] => {
+      if (component instanceof PostgresRole) return [[component.credential, component.debts]];
+      return component instanceof TursoTokens ? [[component.credential, component.debts]] : [];
+    }),
   ),
 );
+
+/** By Turso credential and stamp, when its token expires: the only end of a token that is not invalidated. */
+export const expires = pulumi.all(
+  Object.fromEntries(tokens.map(({ component }) => [component.credential, component.expires])),
+);
+
+/** By invalidated Turso database, what became of its group's and its siblings' tokens. */
+export const findings = turso?.findings ?? {};
 
 /** Names that config leaves behind live or silent. */
 export const abandoned = stack.abandon;
@@ -83,23 +97,20 @@ function declareConsumer(worker: Worker) {
   return { worker, consumer: new WorkerConsumer(worker.script, { worker, credentials: stack.credentials, ...server }) };
 }
 
-function declareCredentials() {
+function declareCredential(credential: Exclude<Credential, TursoCredential>) {
+  const { name } = credential;
+  const to = [...new Set(credential.deliver.map(({ worker }) => worker))].flatMap(
+    (worker) => consumers.get(worker ?? "")?.consumer ?? [],
+  );
+  const after = to.map(({ delivery }) => delivery);
+  if (credential.kind === "random") return { credential, component: new RandomSecret(name, { credential, after }) };
   const { postgres: server } = stack;
-  const provider = server && postgresProvider(server);
-  return stack.credentials.map((credential) => {
-    const { name } = credential;
-    const to = [...new Set(credential.deliver.map(({ worker }) => worker))].flatMap(
-      (worker) => consumers.get(worker)?.consumer ?? [],
-    );
-    const after = to.map(({ delivery }) => delivery);
-    if (credential.kind === "random") return { credential, component: new RandomSecret(name, { credential, after }) };
-    if (!server || !provider) throw new pulumi.RunError(`${name}: rollover:postgres is not set`);
-    const records = pulumi.all(to.flatMap(({ record }) => record ?? []));
-    return {
-      credential,
-      component: new PostgresRole(name, { credential, server, consumers: records, provider, after }),
-    };
-  });
+  if (!server || !provider) throw new pulumi.RunError(`${name}: rollover:postgres is not set`);
+  const records = pulumi.all(to.flatMap(({ record }) => record ?? []));
+  return {
+    credential,
+    component: new PostgresRole(name, { credential, server, consumers: records, provider, after }),
+  };
 }
 
 function postgresProvider({ host, port, database, username, sslmode, superuser }: PostgresServer): postgresql.Provider {
@@ -107,16 +118,72 @@ function postgresProvider({ host, port, database, username, sslmode, superuser }
   return new postgresql.Provider("postgres", { host, port, database, username, password, sslmode, superuser });
 }
 
+function declareTurso(): TursoOrganization | undefined {
+  if (!stack.turso) return undefined;
+  const after = [
+    ...[...consumers.values()].map(({ consumer }) => consumer.delivery),
+    ...others.map(({ component }) => component),
+  ];
+  return new TursoOrganization("turso", {
+    organization: stack.turso,
+    credentials: stack.credentials.filter(isTurso),
+    after,
+  });
+}
+
+function isTurso(credential: Credential): credential is TursoCredential {
+  return credential.kind === "turso";
+}
+
+function declareTokens(credential: TursoCredential) {
+  if (!stack.turso || !turso) throw new pulumi.RunError(`${credential.name}: rollover:turso is not set`);
+  const args = { credential, settings: stack.turso, organization: turso };
+  return { credential, component: new TursoTokens(credential.name, args) };
+}
+
+/** Everything that a consumer gets goes to it at once, when all of it is ready. */
+function deliver(all: Deliverable[]): pulumi.Resource[] {
+  const accountId = stack.cloudflare?.accountId ?? "";
+  // By script: a Worker that is renamed in config alone is still the same one.
+  const workers = [...consumers.values()].map(
+    ({ worker, consumer }) => new WorkerSecrets(worker.script, { worker, accountId, consumer, credentials: all }),
+  );
+  const names = all.flatMap(({ deliver: to }) => to.flatMap(({ file }) => file ?? []));
+  const files = [...new Set(names)].sort().map((file) => new EnvFile(file, { file, credentials: all }));
+  return [...workers, ...files];
+}
+
+function declareOutcome(organization: TursoOrganization): void {
+  const ofTokens = pulumi.all(tokens.map(({ component }) => component.failures)).apply((lists) => lists.flat());
+  const failures = pulumi
+    .all([organization.failures, ofTokens])
+    .apply(([ofTargets, minting]) => [...Object.values(ofTargets), ...minting]);
+  const args = { organization: stack.turso?.organization ?? "", failures };
+  new TursoOutcome("turso", args, { dependsOn: delivered });
+}
+
 function summarise(credential: Credential) {
-  const { kind, generations, deliver } = credential;
+  const { kind, generations, deliver: to } = credential;
   const probed = new Set(stack.workers.filter(({ probe }) => probe !== undefined).map(({ name }) => name));
-  const breaksAtOnce =
-    kind === "postgres" ? credential.inPlace : deliver.some(({ previousAs }) => previousAs === undefined);
   return {
     kind,
     current: generations[0],
     live: generations,
-    change: breaksAtOnce ? "breaks at once" : "overlaps",
-    consumers: deliver.map(({ worker, as }) => ({ worker, as, attested: probed.has(worker) })),
+    ...(credential.kind === "turso" ? { retired: credential.retired } : {}),
+    change: breaksAtOnce(credential) ? "breaks at once" : "overlaps",
+    consumers: to.map(({ worker, file, as }) =>
+      worker === undefined ? { file, as, attested: false } : { worker, as, attested: probed.has(worker) },
+    ),
   };
+}
+
+function breaksAtOnce(credential: Credential): boolean {
+  switch (credential.kind) {
+    case "postgres":
+      return credential.inPlace;
+    case "turso":
+      return false;
+    case "random":
+      return credential.deliver.some(({ previousAs }) => previousAs === undefined);
+  }
 }

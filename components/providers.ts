@@ -1,4 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { envFile } from "./file/env-file.provider";
 import { CloudflareApi } from "./cloudflare/api";
 import { consumerAsker } from "./cloudflare/attest";
 import { workerDelivery } from "./cloudflare/worker-delivery.provider";
@@ -9,6 +10,12 @@ import type { Admin } from "./postgres/retire";
 import { parseStack } from "./rotation/config";
 import { rawConfig } from "./rotation/raw-config";
 import type { Kind } from "./thin";
+import { TursoApi } from "./turso/api";
+import { tursoCanary } from "./turso/turso-canary.provider";
+import { tursoInvalidation } from "./turso/turso-invalidation.provider";
+import { tursoOutcome } from "./turso/turso-outcome.provider";
+import { tursoSettings } from "./turso/turso-settings.provider";
+import { tursoToken } from "./turso/turso-token.provider";
 
 /**
  * The provider process's counterpart of index.ts: it alone joins the vendors, and reads the stack's config as it is now, so
@@ -28,6 +35,22 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
       return withoutStacks(postgresLogin(admin()));
     case "PostgresLoginClaim":
       return withoutStacks(postgresLoginClaim(admin()));
+    case "TursoCanary":
+      return withoutStacks(tursoCanary(turso(), warn));
+    case "TursoInvalidation":
+      return withoutStacks(tursoInvalidation(turso()));
+    case "TursoSettings":
+      return withoutStacks(tursoSettings(turso()));
+    case "TursoToken":
+      return withoutStacks(tursoToken(turso(), stack.abandon, warn));
+    case "TursoOutcome":
+      return withoutStacks(tursoOutcome());
+    case "EnvFile":
+      return withoutStacks(envFile(process.cwd(), warn));
+  }
+
+  function turso(): TursoApi {
+    return new TursoApi(required(stack.turso, "turso"), config.require("rollover:tursoApiToken"));
   }
 
   function api(): CloudflareApi {

@@ -6,6 +6,12 @@ const modules = {
   PostgresLogin: "postgres",
   WorkerDelivery: "cloudflare",
   WorkerSecretSet: "cloudflare",
+  TursoCanary: "turso",
+  TursoInvalidation: "turso",
+  TursoSettings: "turso",
+  TursoToken: "turso",
+  TursoOutcome: "turso",
+  EnvFile: "file",
 };
 
 export type Kind = keyof typeof modules;

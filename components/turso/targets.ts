@@ -1,0 +1,63 @@
+import type { TursoCredential, TursoOrganization, TursoTarget } from "../rotation/model";
+
+/** What config asks of a group or a database. Its reason is for people, and changes nothing. */
+export interface Asked {
+  /** The stamp of `invalidated`; empty if there is none. */
+  stamp: string;
+  /** During an incident how long its read-only tokens work; else empty. */
+  readOnly: string;
+  reason: string;
+}
+
+/** The groups and databases of an organisation, as every Turso resource is told them. */
+export interface Targets {
+  groups: string[];
+  /** Database to group. */
+  databases: Record<string, string>;
+  /** By `group:NAME` or `database:NAME`; only those with an invalidation or an incident. */
+  asked: Record<string, Asked>;
+}
+
+/** A target as a key of records: `group:NAME` or `database:NAME`. */
+export function keyOf({ kind, name }: TursoTarget): string {
+  return `${kind}:${name}`;
+}
+
+export function targetOf(key: string): TursoTarget {
+  const [kind, name = ""] = key.split(":");
+  return { kind: kind === "group" ? "group" : "database", name };
+}
+
+/** The group that a target is in, or is. */
+export function groupOf({ databases }: Pick<Targets, "databases">, { kind, name }: TursoTarget): string {
+  return kind === "group" ? name : (databases[name] ?? "");
+}
+
+/** Where in the config a target stands. */
+export function whereOf({ kind, name }: TursoTarget): string {
+  return `rollover:turso.${kind}s.${name}`;
+}
+
+export function targetsOf(organization: TursoOrganization, credentials: readonly TursoCredential[]): Targets {
+  const { groups, databases } = organization;
+  const asked = [
+    ...groups.map((group) => ({ ...group, kind: "group" as const })),
+    ...databases.map((database) => ({ ...database, kind: "database" as const })),
+  ].flatMap(({ kind, name, invalidated, incident }): [string, Asked][] =>
+    invalidated === undefined && incident === undefined
+      ? []
+      : [
+          [
+            keyOf({ kind, name }),
+            { stamp: invalidated ?? "", readOnly: incident?.readOnly ?? "", reason: incident?.reason ?? "" },
+          ],
+        ],
+  );
+  const named = credentials.flatMap(({ target }) => (target.kind === "group" ? [target.name] : []));
+  return {
+    // Sorted, so that reordering the config file changes nothing.
+    groups: [...new Set([...groups.map(({ name }) => name), ...named])].sort(),
+    databases: Object.fromEntries(databases.map(({ name, group }) => [name, group] as const).sort()),
+    asked: Object.fromEntries(asked.sort()),
+  };
+}

@@ -1,0 +1,201 @@
+import { randomBytes } from "node:crypto";
+import type * as pulumi from "@pulumi/pulumi";
+import type { TursoTarget } from "../rotation/model";
+import { isUnknown, sameInputs } from "../thin.provider";
+import { missingScopes, type TursoApi, TursoError } from "./api";
+import { askToken } from "./data";
+import { keyOf, targetOf, type Targets, whereOf } from "./targets";
+
+/** A read-only token that was minted and recorded before a call of `auth/rotate`: refused, it shows that the call took effect. */
+export interface Canary {
+  /** Random and public. */
+  tag: string;
+  /** The target that it was minted for, as a key. */
+  on: string;
+  /** Where it is used. */
+  url: string;
+  jwt: string;
+}
+
+export interface Inputs extends Targets {
+  organization: string;
+  /** Scopes of the platform token that the config needs. */
+  needs: string[];
+}
+
+export interface Outputs extends Inputs {
+  /**
+   * By target, one list an attempt to invalidate it: the newest first, two at most, since an edit may be taken back before its
+   * crashed attempt was looked at. The first canary of an attempt decides; the others show what else the invalidation took.
+   */
+  canaries: Record<string, Canary[][]>;
+  /** By target, why it has no canary; then it is not invalidated. */
+  failures: Record<string, string>;
+  /** By target of an incident: whether writes of its databases were blocked when it began. */
+  before: Record<string, Record<string, boolean>>;
+  /** Another text at each edit, so that the invalidation looks again. */
+  edit: string;
+}
+
+/** Canaries of this process: no earlier run can have called `auth/rotate` after they were minted. */
+export const mintedHere = new Set<string>();
+
+/** CRUD of the canaries; see components/turso/turso-organization.ts. */
+export function tursoCanary(
+  api: TursoApi,
+  warn: (line: string) => void,
+): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
+  return {
+    /** Looks before anything changes, in the preview too: the platform token, its scopes, every group and database. */
+    async check(olds, news) {
+      if (isUnknown(news) || sameInputs(olds, news)) return { inputs: news };
+      return { inputs: news, failures: await preflight(api, news, news.needs) };
+    },
+
+    diff: (_id, olds, news) => Promise.resolve({ changes: !sameInputs(olds, news) }),
+    create: async (news) => ({ id: news.organization, outs: await watch(api, news, undefined) }),
+    update: async (_id, olds, news) => ({ outs: await watch(api, news, olds) }),
+
+    async delete(_id, props) {
+      const all = Object.values(props.canaries).flat(2);
+      const states = await Promise.all(all.map(({ url, jwt }) => askToken(url, jwt)));
+      const left = all.filter((_, index) => states[index] === "works");
+      if (left.length > 0)
+        warn(`${left.length} read-only canary tokens of Turso work on until they expire, two days at most`);
+    },
+  };
+}
+
+/** Every problem that the API can tell of, each as a failed property. */
+async function preflight(api: TursoApi, targets: Targets, needs: string[]): Promise<pulumi.dynamic.CheckFailure[]> {
+  const failures: pulumi.dynamic.CheckFailure[] = [];
+  const noting = (property: string, work: Promise<unknown>): Promise<unknown> =>
+    work.catch((error: unknown) => {
+      if (!(error instanceof TursoError)) throw error;
+      failures.push({ property, reason: error.message });
+    });
+  await noting("organization", api.validate());
+  if (failures.length > 0) return failures; // with a token that is refused nothing else can be asked
+  const scopes = await api.ownScopes();
+  const missing = scopes === undefined ? [] : missingScopes(scopes, needs);
+  if (missing.length > 0) {
+    failures.push({
+      property: "needs",
+      reason: `the platform token lacks the scope ${missing.join(", ")}; mint one that has it and set it with \`pulumi config set --secret tursoApiToken\``,
+    });
+  }
+  await Promise.all([
+    ...targets.groups.map((name) => noting("groups", api.group(name))),
+    ...Object.entries(targets.databases).map(([name, group]) =>
+      noting(
+        "databases",
+        api.database(name).then((found) => {
+          if (found.group === group) return;
+          throw new TursoError(
+            "rejected",
+            `the database ${name} is in the group ${found.group}, but ${whereOf({ kind: "database", name })}.group is ${group}. Correct it: who shares a group shares each invalidation.`,
+          );
+        }),
+      ),
+    ),
+  ]);
+  return failures;
+}
+
+interface Attempt {
+  key: string;
+  canaries: Canary[][];
+  before: Record<string, boolean>;
+  failure?: string;
+}
+
+/** Mints a canary for each target whose invalidation this config begins. */
+async function watch(api: TursoApi, news: Inputs, olds: Outputs | undefined): Promise<Outputs> {
+  const made = await Promise.all(
+    [...new Set([...Object.keys(news.asked), ...Object.keys(olds?.asked ?? {})])].map((key) =>
+      attempt(api, key, news, olds),
+    ),
+  );
+  const failed = made.filter(({ failure }) => failure !== undefined).map(({ key }) => key);
+  const asked = Object.entries(news.asked).filter(([key]) => !failed.includes(key));
+  const asBefore = Object.entries(olds?.asked ?? {}).filter(([key]) => failed.includes(key));
+  return {
+    ...news,
+    // As if it had not been asked yet, where it failed: the next update begins it again.
+    asked: Object.fromEntries([...asked, ...asBefore]),
+    canaries: Object.fromEntries(made.map(({ key, canaries }) => [key, canaries])),
+    failures: Object.fromEntries(made.flatMap(({ key, failure }) => (failure === undefined ? [] : [[key, failure]]))),
+    before: Object.fromEntries(made.map(({ key, before }) => [key, before])),
+    edit: randomBytes(4).toString("hex"),
+  };
+}
+
+async function attempt(api: TursoApi, key: string, news: Inputs, olds: Outputs | undefined): Promise<Attempt> {
+  const asked = news.asked[key] ?? { stamp: "", readOnly: "" };
+  const was = olds?.asked[key] ?? { stamp: "", readOnly: "" };
+  const canaries = olds?.canaries[key] ?? [];
+  const before = olds?.before[key] ?? {};
+  const beginsIncident = asked.readOnly !== "" && was.readOnly === "";
+  if (!beginsIncident && (asked.stamp === "" || asked.stamp === was.stamp)) return { key, canaries, before };
+  try {
+    const target = targetOf(key);
+    return {
+      key,
+      canaries: [await mintCanaries(api, target, news), ...canaries.slice(0, 1)],
+      before: beginsIncident ? await blockedNow(api, target) : before,
+    };
+  } catch (error) {
+    if (!(error instanceof TursoError)) throw error;
+    return { key, canaries, before, failure: error.message };
+  }
+}
+
+async function blockedNow(api: TursoApi, { kind, name }: TursoTarget): Promise<Record<string, boolean>> {
+  const databases = kind === "group" ? await api.databasesOf(name) : [await api.database(name)];
+  return Object.fromEntries(databases.map((database) => [database.name, database.blockWrites]));
+}
+
+/** One that decides, and for a database one on its group and on each sibling: whether these die too is documented both ways. */
+async function mintCanaries(api: TursoApi, target: TursoTarget, targets: Targets): Promise<Canary[]> {
+  const decides = await mintCanary(api, target, await proofUrl(api, target), "2d");
+  if (target.kind === "group") return [decides];
+  const group = targets.databases[target.name] ?? "";
+  const siblings = Object.keys(targets.databases).filter(
+    (name) => targets.databases[name] === group && name !== target.name,
+  );
+  const others: TursoTarget[] = [
+    { kind: "group", name: group },
+    ...siblings.slice(0, 20).map((name) => ({ kind: "database" as const, name })),
+  ];
+  const witnesses = await Promise.all(
+    others.map(async (other) => mintCanary(api, other, await proofUrl(api, other), "1h").catch(() => undefined)),
+  );
+  return [decides, ...witnesses.flatMap((one) => one ?? [])];
+}
+
+export async function mintCanary(api: TursoApi, target: TursoTarget, url: string, expiration: string): Promise<Canary> {
+  const jwt = await api.mintToken(target, { authorization: "read-only", expiration, permissions: [], attach: [] });
+  const state = await askToken(url, jwt);
+  if (state !== "works") {
+    const why = state === "refused" ? "was refused" : `could not be tried (${state.unknown})`;
+    throw new TursoError(
+      "unavailable",
+      `a read-only token of the ${target.kind} ${target.name}, minted to see what an invalidation does, ${why}`,
+    );
+  }
+  const canary = { tag: randomBytes(8).toString("hex"), on: keyOf(target), url, jwt };
+  mintedHere.add(canary.tag);
+  return canary;
+}
+
+/** Where a token of the target is tried: its database, or one of its group. */
+export async function proofUrl(api: TursoApi, target: TursoTarget, proveOn?: string): Promise<string> {
+  if (target.kind === "database") return api.dataUrl((await api.database(target.name)).hostname);
+  if (proveOn !== undefined) return api.dataUrl((await api.database(proveOn)).hostname);
+  const [first] = await api.databasesOf(target.name);
+  if (first) return api.dataUrl(first.hostname);
+  throw new TursoError(
+    "rejected",
+    `the group ${target.name} has no database, so nobody can see whether a token of it works. Create one, or take ${whereOf(target)} out.`,
+  );
+}
