@@ -7,6 +7,9 @@
  * - `/secrets?names=A,B`: for each name the first 16 hex digits of the value's SHA-256, or null; no database.
  * - `/session`: 200 `{ ok, session }`, a session signed with SESSION_KEY; with the header `x-session` instead whether that
  *   session is good: signed with SESSION_KEY or SESSION_KEY_PREVIOUS 200, else 401. Without SESSION_KEY 500.
+ * - `/turso` asks the Turso database at TURSO_DATABASE_URL with TURSO_AUTH_TOKEN: 200 `{ ok, rounds }`, or 500
+ *   `{ ok, code }`, the client's code and the HTTP status that it met: `SERVER_ERROR-401`. `?write=1` first adds a row in
+ *   a transaction that is rolled back.
  * - `/.well-known/rollover`: the probe.
  */
 import postgres from "postgres";
@@ -23,6 +26,7 @@ async function handle(request: Request, env: Env, context: Context): Promise<Res
   if (probe) return probe;
   if (url.pathname === "/secrets") return Response.json(await digests(env, url.searchParams.get("names") ?? ""));
   if (url.pathname === "/session") return session(env, request.headers.get("x-session"));
+  if (url.pathname === "/turso") return turso(env, url.searchParams.has("write"));
   if (url.pathname === "/") return rounds(env, context, Math.min(Number(url.searchParams.get("slow") ?? 0), 3000));
   return new Response("Not Found", { status: 404 });
 }
@@ -52,6 +56,28 @@ async function rounds(env: Env, context: Context, slowMs: number): Promise<Respo
     return Response.json({ ok: false, code: typeof code === "string" ? code : "no-answer" }, { status: 500 });
   } finally {
     context.waitUntil(sql.end({ timeout: 1 }));
+  }
+}
+
+async function turso(env: Env, write: boolean): Promise<Response> {
+  const { TURSO_DATABASE_URL: url, TURSO_AUTH_TOKEN: authToken } = env;
+  if (!url || !authToken) return Response.json({ ok: false, code: "no-turso" }, { status: 500 });
+  // The package's types are for ES modules, and this file is none; bundled, it is one all the same.
+  const { createClient } = await import("@libsql/client/web");
+  // A client per request, for the same reasons.
+  const client = createClient({ url, authToken });
+  try {
+    // In one call: a transaction of several would hold the write lock if the token died between them.
+    if (write) await client.executeMultiple("BEGIN IMMEDIATE; INSERT INTO rounds DEFAULT VALUES; ROLLBACK");
+    const { rows } = await client.execute("SELECT count(*) AS rounds FROM rounds");
+    return Response.json({ ok: true, rounds: rows[0]?.rounds as number });
+  } catch (error) {
+    // Never the message: it may quote what the server said.
+    const { code, cause } = error as { code?: unknown; cause?: { status?: unknown } };
+    const parts = [code, cause?.status].filter((part) => typeof part === "string" || typeof part === "number");
+    return Response.json({ ok: false, code: parts.join("-") || "no-answer" }, { status: 500 });
+  } finally {
+    client.close();
   }
 }
 
