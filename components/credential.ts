@@ -42,3 +42,25 @@ export type Held =
  * generation of it, as a consumer that still uses what was there before Rollover does not.
  */
 export type AskConsumer = (consumer: ConsumerRecord, credential: string, tag: string | undefined) => Promise<Held>;
+
+/**
+ * Name and value of every delivery that `takes` picks, in the order of the credentials' names, so that reordering the config
+ * file delivers nothing. Under `as` the current value, under `previousAs` the one after it, if there is one.
+ */
+export function valuesFor(
+  credentials: readonly Deliverable[],
+  takes: (to: Delivery) => boolean,
+): Record<string, pulumi.Output<string>> {
+  const sorted = [...credentials].sort((a, b) => (a.credential < b.credential ? -1 : 1));
+  const values = sorted.flatMap(({ deliver, generations: [current, previous] }) =>
+    deliver
+      .filter(takes)
+      .flatMap(({ as, previousAs }): [string, pulumi.Output<string>][] => [
+        ...(current ? [[as, current.value] as [string, pulumi.Output<string>]] : []),
+        ...(previous && previousAs !== undefined
+          ? [[previousAs, previous.value] as [string, pulumi.Output<string>]]
+          : []),
+      ]),
+  );
+  return Object.fromEntries(values);
+}

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { Deliverable, Generation } from "../credential";
-import type { Worker } from "../rotation/model";
+import { type Deliverable, valuesFor } from "../credential";
+import type { Delivery, Worker } from "../rotation/model";
 import { ThinResource } from "../thin";
 import type { WorkerConsumer } from "./worker-consumer";
 import type { Inputs } from "./worker-secret-set.provider";
@@ -31,13 +31,11 @@ export class WorkerSecrets extends pulumi.ComponentResource {
   constructor(name: string, args: WorkerSecretsArgs, opts?: pulumi.ComponentResourceOptions) {
     super("rollover:cloudflare:WorkerSecrets", name, {}, opts);
     const { worker, consumer } = args;
+    const takes = (to: Delivery) => to.worker === worker.name;
     // Sorted, so that reordering the config file delivers nothing.
     const credentials = args.credentials
-      .filter(({ deliver }) => deliver.some((to) => to.worker === worker.name))
+      .filter(({ deliver }) => deliver.some(takes))
       .sort((a, b) => (a.credential < b.credential ? -1 : 1));
-    const values = credentials.flatMap(({ deliver, generations }) =>
-      deliver.filter((to) => to.worker === worker.name).flatMap((to) => valuesOf(to, generations)),
-    );
     const generations = pulumi.jsonStringify(
       Object.fromEntries(credentials.map((credential) => [credential.credential, publicPart(credential)])),
     );
@@ -49,7 +47,7 @@ export class WorkerSecrets extends pulumi.ComponentResource {
         script: worker.script,
         accountId: args.accountId,
         touched: consumer.delivery.touched,
-        secrets: pulumi.all(Object.fromEntries(values)),
+        secrets: pulumi.all(valuesFor(credentials, takes)),
         generations,
         probe: worker.probe ?? "",
         token: consumer.token,
@@ -73,19 +71,6 @@ class WorkerSecretSet extends ThinResource {
   ) {
     super("WorkerSecretSet", name, { ...args, drift: undefined }, ["secrets", "token"], opts);
   }
-}
-
-/** The secrets that one delivery makes of a credential: name and value. */
-function valuesOf(
-  to: Deliverable["deliver"][number],
-  [current, previous]: readonly Generation[],
-): [string, pulumi.Output<string>][] {
-  return [
-    ...(current ? [[to.as, current.value] as [string, pulumi.Output<string>]] : []),
-    ...(previous && to.previousAs !== undefined
-      ? [[to.previousAs, previous.value] as [string, pulumi.Output<string>]]
-      : []),
-  ];
 }
 
 function publicPart({ generations }: Deliverable): { stamp: string; tag: pulumi.Output<string> }[] {
