@@ -5,7 +5,7 @@
 import { ANY_ROLE, parseCredential, type PlacedCredential } from "./credential";
 import type { CloudflareAccount, PostgresServer, StackModel, Worker } from "./model";
 import { closest, ConfigError, listed, show, type Problem } from "./problem";
-import type { RawConfig } from "./raw-config";
+import { type RawConfig, SECRETS, SETTINGS } from "./raw-config";
 import { entries, type Entry, Fields, isSet, NAME, segment, type TextRule } from "./read";
 import { consumerRules, neededSettings, postgresRules } from "./rules";
 import { parseTurso, withNamedGroups } from "./turso";
@@ -19,18 +19,7 @@ const CLOUDFLARE = {
   url: "https://api.cloudflare.com/client/v4",
   local: "http://127.0.0.1:8787/client/v4",
 };
-const KEYS = [
-  "production",
-  "postgres",
-  "postgresPassword",
-  "cloudflare",
-  "cloudflareApiToken",
-  "turso",
-  "tursoApiToken",
-  "workers",
-  "credentials",
-  "abandon",
-];
+const KEYS: readonly string[] = [...SETTINGS, ...SECRETS];
 const HOUR = 3_600_000;
 
 const HOST: TextRule = {

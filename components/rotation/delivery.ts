@@ -17,9 +17,8 @@ const WORKER: TextRule = { pattern: /[^]/, allowed: "a text" };
 /** Forward slashes only, and no segment that is `.` or `..`, so that one file has one text. */
 const FILE: TextRule = {
   pattern: /^(?!.{256})(?:(?!\.{1,2}\/)[^\p{Cc}/\\:]+\/)*(?:\.env[^\p{Cc}/\\:]*|[^\p{Cc}/\\:]*\.env)$/u,
-  allowed:
-    "a path inside the project's folder, without ./ and ../, to a file named .env... or ....env, such as .env.local",
-  fix: "write such a path",
+  allowed: "a path inside the project's folder, without ./ and ../, whose file name begins or ends with .env",
+  fix: "write a path such as .env.local",
 };
 /** Why a kind has no value under a second name. */
 const ONE_NAME: Partial<Record<Credential["kind"], string>> = {

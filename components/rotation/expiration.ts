@@ -14,7 +14,7 @@ const EXPIRATION = new RegExp(`^(?=\\d)${UNITS.map(([unit]) => `(?:(\\d{1,9})${u
 
 /** A longer one is `never` in all but name. */
 export const LONGEST_EXPIRATION_DAYS = 3650;
-export const EXPIRATION_ALLOWED = "whole numbers with units, the largest first: 90d, 2w1d, 12h30m";
+export const EXPIRATION_ALLOWED = "whole numbers with units, the largest first: 7d, 2w1d, 12h30m";
 
 /** Milliseconds, or undefined where the text is none, is zero or is longer than ten years. `never` is no such text. */
 export function parseExpiration(value: unknown): number | undefined {

@@ -119,7 +119,7 @@ function parseIncident(fields: Fields): Incident {
   const reason = entry.text("reason", REASON);
   const raw = entry.get("readOnly");
   const ms = parseExpiration(raw);
-  if (ms !== undefined && ms <= INCIDENT_DAYS * DAY) return { reason, readOnly: String(raw) };
+  if (typeof raw === "string" && ms !== undefined && ms <= INCIDENT_DAYS * DAY) return { reason, readOnly: raw };
   const allowed = `how long the read-only token works: ${EXPIRATION_ALLOWED}; at most ${INCIDENT_DAYS}d`;
   const fix = "write the days that the incident may take, such as 7d";
   if (raw === undefined || raw === null) entry.refuse("readOnly", { what: "is missing", allowed, fix });
@@ -188,8 +188,14 @@ function parseTokenExpiration(fields: Fields): string {
     fields.refuse("expiration", { what, allowed, fix });
   } else if (raw === undefined || raw === null) {
     fields.refuse("expiration", { what: "is missing", allowed, fix: "add it, such as 90d" });
-  } else if (parseExpiration(raw) !== undefined) return String(raw);
-  else fields.refuse("expiration", { what: "is no expiration", value: show(raw), allowed, fix: "write it like 90d" });
+  } else if (typeof raw === "string" && parseExpiration(raw) !== undefined) return raw;
+  else
+    fields.refuse("expiration", {
+      what: "is no expiration",
+      value: show(raw),
+      allowed,
+      fix: "write it with its units, like 90d",
+    });
   return "";
 }
 

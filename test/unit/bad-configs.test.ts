@@ -32,7 +32,9 @@ describe("bad configs", () => {
   });
 
   it("differ from a config that is accepted", () => {
-    expect(parseStack(rawOf(goodConfig())).credentials.map(({ name }) => name)).toEqual(["session-key", "rounds-db"]);
+    expect(parseStack(rawOf(goodConfig())).credentials.map(({ name }) => name)).toEqual([
+      ...["session-key", "rounds-db", "rounds-turso", "all-turso"],
+    ]);
   });
 
   it.each(cases)("$name", (bad) => {

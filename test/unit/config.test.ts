@@ -1,9 +1,6 @@
 // Proves by properties that parseStack takes any valid config, refuses every single mutation of it, and throws nothing but
-// ConfigError; also what raw config, defaults, templates and the project's own stack files become. Does not run Pulumi.
+// ConfigError; also what raw config, defaults and templates become. Does not run Pulumi.
 import * as fc from "fast-check";
-import * as fs from "node:fs";
-import * as path from "node:path";
-import { parse } from "yaml";
 import { describe, expect, it } from "vitest";
 import { parseStack } from "../../components/rotation/config";
 import { ConfigError } from "../../components/rotation/problem";
@@ -54,7 +51,16 @@ const credential = (index: number): fc.Arbitrary<Mapping> => {
     { ...both, existing: fc.constant(true), adopted: fc.constant(`App ${index}`) },
     { requiredKeys: ["kind", "generations", "existing"] },
   );
-  return fc.oneof(random, managed, takenOver);
+  const turso = fc.record(
+    {
+      ...{ kind: fc.constant("turso"), generations: stamps, group: fc.constant(`group-${index}`) },
+      expiration: fc.constantFrom("90d", "2w1d30m", "30s"),
+      attach: fc.constantFrom(["other"], []),
+      deliver: fc.constantFrom<Mapping[]>([], deliver, [...deliver, { file: `${index}.env`, as: "TOKEN" }]),
+    },
+    { requiredKeys: ["kind", "generations", "group", "expiration"] },
+  );
+  return fc.oneof(random, managed, takenOver, turso);
 };
 
 const validConfig: fc.Arbitrary<Mapping> = fc
@@ -63,6 +69,7 @@ const validConfig: fc.Arbitrary<Mapping> = fc
     fc.tuple(...Array.from({ length: count }, (_, index) => credential(index))).map((list) => ({
       postgres: { host: "127.0.0.1", username: "rollover_admin", sslmode: "disable" },
       cloudflare: { accountId: "0123456789abcdef0123456789abcdef", apiUrl: "http://127.0.0.1:1/client/v4" },
+      turso: { organization: "acme", databases: { rounds: { group: "production" } } },
       workers: { w0: worker },
       credentials: Object.fromEntries(list.map((entry, index) => [`c${index}`, entry])),
     })),
@@ -77,7 +84,7 @@ const mutations: Record<string, Mutation> = {
   "generation too": (_, c) => (c.generation = "2026-11-20"),
   "an unknown key": (_, c) => (c.unknown = 1),
   "no kind": (_, c) => delete c.kind,
-  "a setting of the other kind": (_, c) => (c[c.kind === "random" ? "database" : "length"] = 20),
+  "a setting of the other kind": (_, c) => (c[c.kind === "random" ? "quiet" : "length"] = 20),
   "an unknown consumer": (_, c) => (c.deliver = [{ worker: "w1", as: "X" }]),
   "a reserved name": (_, c) => (c.deliver = [{ worker: "w0", as: "ROLLOVER_PROBE_TOKEN" }]),
   "a name twice": (_, c) => (c.deliver = [1, 2].map(() => ({ worker: "w0", as: "X" }))),
@@ -87,6 +94,12 @@ const mutations: Record<string, Mutation> = {
   "an unknown setting of Postgres": (config) => ((config.postgres as Mapping).pasword = "x"),
   "no host": (config) => delete (config.postgres as Mapping).host,
   "a far API": (config) => ((config.cloudflare as Mapping).apiUrl = "https://api.example.com/client/v4"),
+  "a far API of Turso": (config) => ((config.turso as Mapping).apiUrl = "https://api.example.com"),
+  "a database without a group": (config) => ((config.turso as Mapping).databases = { rounds: {} }),
+  "a file in production": (config, c) => {
+    config.production = true;
+    c.deliver = [{ file: ".env", as: "X" }];
+  },
   "a bad name": (config, c) => ((config.credentials as Mapping)["Not good"] = { ...c, deliver: [] }),
   "no consumers": (config, c) => {
     c.deliver = [{ worker: "w0", as: "X" }];
@@ -121,18 +134,9 @@ describe("parseStack", () => {
   });
 
   it("throws nothing but ConfigError, whatever stands in the config", { timeout: 60_000 }, () => {
-    const words = [
-      "kind",
-      "random",
-      "postgres",
-      "generations",
-      "deliver",
-      "worker",
-      "as",
-      "url",
-      "grants",
-      "objectType",
-    ];
+    const words =
+      "kind random postgres turso generations retired deliver worker file as url grants objectType group".split(" ");
+    words.push(..."expiration permissions tables actions incident readOnly invalidated".split(" "));
     const key = fc.oneof(
       fc.constantFrom(...words, "table", "schema", "privileges", "checks", "__proto__"),
       fc.string(),
@@ -192,19 +196,6 @@ describe("parseStack", () => {
       ...{ url: "postgresql://{user}:{password}@{host}:{port}/{database}?sslmode=verify-full", dropOnDestroy: false },
     });
   });
-
-  it.each(["prod", "local"])("takes Pulumi.%s.yaml once its secrets are set", (stack) => {
-    const file = path.resolve(__dirname, `../../Pulumi.${stack}.yaml`);
-    const { config } = parse(fs.readFileSync(file, "utf8")) as { config: Mapping };
-    const own = Object.fromEntries(Object.entries(config).map(([key, value]) => [key.replace("rollover:", ""), value]));
-    const credentials = parseStack(rawOf(own)).credentials;
-    expect(credentials.map(({ name, kind }) => [name, kind])).toEqual([
-      ["session-key", "random"],
-      ["rounds-db", "postgres"],
-    ]);
-    const missing = [...SECRETS];
-    expect(() => parseStack(rawOf(own, { missing }))).toThrow(/run `pulumi config set --secret postgresPassword`/);
-  });
 });
 
 describe("rawConfig", () => {
@@ -216,12 +207,15 @@ describe("rawConfig", () => {
     const texts = Object.fromEntries(
       Object.entries({ postgres, cloudflare, ...rest }).map(([k, v]) => [k, JSON.stringify(v)]),
     );
-    const raw = read({ ...texts, postgresPassword: "x", cloudflareApiToken: "y" });
+    const raw = read({ ...texts, postgresPassword: "x", cloudflareApiToken: "y", tursoApiToken: "z" });
     expect(parseStack(raw)).toEqual(parseStack(rawOf(goodConfig())));
   });
 
   it("counts the schema's defaults as not set", () => {
-    const raw = read({ postgres: "{}", cloudflare: "{}", postgresPassword: "", cloudflareApiToken: "", abandon: "[]" });
+    const raw = read({
+      ...{ production: "false", postgres: "{}", cloudflare: "{}", turso: "{}", abandon: "[]" },
+      ...{ postgresPassword: "", cloudflareApiToken: "", tursoApiToken: "" },
+    });
     expect(raw.secrets).toEqual([]);
     expect(parseStack(raw)).toEqual({ production: false, workers: [], credentials: [], abandon: [] });
   });
