@@ -34,7 +34,8 @@ export abstract class ThinResource extends pulumi.CustomResource {
     const wrapped = Object.fromEntries(
       Object.entries(props).map(([key, value]) => [
         key,
-        secrets.includes(key) ? pulumi.secret(value as unknown) : (value as unknown),
+        // An output that is declared here has no value: a secret around it would be an input, null.
+        secrets.includes(key) && value !== undefined ? pulumi.secret(value as unknown) : (value as unknown),
       ]),
     );
     super(

@@ -1,0 +1,58 @@
+/** What the Turso engine tests share: a credential, tokens tried for real, a load on the Worker's database. */
+import { expect } from "vitest";
+import { type LoadResult, startLoad } from "../cloud/load";
+import type { Scene } from "../support/scene";
+import { secretOf } from "./rounds";
+
+/** A token for the database `rounds`, delivered to `rounds-api`; current at the first stamp. */
+export function tokenCredential(generations: string[], more: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    kind: "turso",
+    database: "rounds",
+    expiration: "30d",
+    generations,
+    deliver: [{ worker: "rounds-api", as: "TURSO_AUTH_TOKEN" }],
+    ...more,
+  };
+}
+
+/** The token that the Worker holds now. */
+export function heldToken(scene: Scene, name = "TURSO_AUTH_TOKEN", script = "rounds-api"): string {
+  return secretOf(scene, name, script);
+}
+
+/** The status with which a database answers a token: 200, or 401 once it is dead. */
+export async function statusOf(scene: Scene, token: string, database = "rounds"): Promise<number> {
+  const response = await fetch(`${scene.cloud.turso.hostOf(database)}/v2/pipeline`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify({ requests: [{ type: "execute", stmt: { sql: "SELECT 1" } }, { type: "close" }] }),
+  });
+  await response.text();
+  return response.status;
+}
+
+/** What the Worker answers that uses its token on each request. */
+export async function workerSays(scene: Scene, query = "", script = "rounds-api"): Promise<Record<string, unknown>> {
+  const response = await fetch(`${scene.cloud.workerUrl(script)}turso${query}`);
+  return (await response.json()) as Record<string, unknown>;
+}
+
+/** Does `work` while clients use the database through the Worker, at least 500 times: none may fail. */
+export async function underTursoLoad(scene: Scene, work: () => Promise<unknown>): Promise<void> {
+  expect(await tursoLoad(scene, work)).toMatchObject({ failed: 0, failures: [] });
+}
+
+/** The same for what may fail. */
+export async function tursoLoad(scene: Scene, work: () => Promise<unknown>): Promise<LoadResult> {
+  const load = startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}turso` });
+  let result: LoadResult;
+  try {
+    await load.until(100);
+    await work();
+    await load.until(Math.max(500, load.result().requests + 100));
+  } finally {
+    result = await load.stop();
+  }
+  return result;
+}
