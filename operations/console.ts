@@ -29,9 +29,9 @@ export async function during<T>(what: string, work: () => Promise<T>, detail: ()
 export type Cell = string | number | { text: string | number; bad: boolean };
 
 /** A table without frames; numbers to the right. Colours only where `stream` is a terminal that takes them. */
-export function table(head: string[], rows: Cell[][], stream: NodeJS.WriteStream): string {
+export function table(head: string[], rows: Cell[][], stream: { isTTY?: boolean }): string {
   // A pipe's `isTTY` is undefined, which createColors would take for "decide yourself": yes, wherever CI is set.
-  const colored = Boolean(stream.isTTY) && colors.isColorSupported;
+  const colored = stream.isTTY === true && colors.isColorSupported;
   const { bold, red } = colors.createColors(colored);
   const text = (cell: Cell) => (typeof cell === "object" ? cell.text : cell);
   const made = new CliTable({
