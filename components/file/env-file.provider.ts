@@ -98,7 +98,8 @@ function checkLines({ file, lines }: Inputs): pulumi.dynamic.CheckFailure[] {
           ]
         : []),
     ];
-    return reasons.map((reason) => ({ property: "lines", reason }));
+    // Not of `lines`: the engine prints the value of the property that it is told of, a secret one in clear.
+    return reasons.map((reason) => ({ property: "file", reason }));
   });
 }
 

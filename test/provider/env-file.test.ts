@@ -47,6 +47,8 @@ const changes = async (olds: Outputs, news: Inputs) => (await provider().diff?.(
 /** Why `check` refuses these inputs; empty if it does not. */
 async function failuresOf(news: Inputs): Promise<string[]> {
   const checked = await provider().check?.({} as Inputs, news);
+  // The engine prints the value of the property that a failure is of, even of a secret one.
+  expect(checked?.failures?.filter(({ property }) => property !== "file")).toEqual([]);
   return checked?.failures?.map(({ reason }) => reason) ?? ["not checked"];
 }
 
@@ -148,7 +150,7 @@ describe("what is written", () => {
       unit: fc.constantFrom(...Array.from("aZ9_-~:/?#&$=% '\"`\\!*(){}|<>;,.@äß\t\n")),
       maxLength: 20,
     });
-    for (const value of fc.sample(fc.oneof(odd, fc.string({ unit: "grapheme" })), 300)) {
+    for (const value of fc.sample(fc.oneof(odd, fc.string({ unit: "grapheme" })), { numRuns: 300, seed: 4 })) {
       const name = `V${Object.keys(taken).length}`;
       if ((await failuresOf({ file: FILE, lines: { [name]: value } })).length === 0) taken[name] = value;
       else refused++;
