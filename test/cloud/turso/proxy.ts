@@ -5,12 +5,13 @@
  *
  * What a fine-grained token is answered that lacks a privilege is not documented: 403 for the whole pipeline, as the
  * open server answers a read-only token that writes, is a guess. Such a token is taken over `POST /v2/pipeline` and
- * `/v3/pipeline` only, where its statements can be read.
+ * `/v3/pipeline` only, where its statements can be read; a WebSocket that begins with one is closed.
  */
 import * as http from "node:http";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import { close, listen } from "../faults";
+import { firstMessage, helloToken } from "./hello";
 import { refusedPipeline, type Rule } from "./permissions";
 import { namespaceHeader } from "./sqld";
 
@@ -115,8 +116,22 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
       });
     }
     upstream.write(handshake(request.url ?? "/", { ...request.headers, ...own }));
-    upstream.write(head);
-    client.pipe(upstream).pipe(client);
+    upstream.pipe(client);
+    let begun = head;
+    const begin = (chunk: Buffer): void => {
+      begun = Buffer.concat([begun, chunk]);
+      const message = firstMessage(begun);
+      if (message === undefined) return;
+      client.off("data", begin);
+      if (options.rulesOf(helloToken(message))) {
+        client.destroy();
+        return;
+      }
+      upstream.write(begun);
+      client.pipe(upstream);
+    };
+    client.on("data", begin);
+    begin(Buffer.alloc(0));
   });
 
   const hostname = `127.0.0.1:${await listen(server)}`;
