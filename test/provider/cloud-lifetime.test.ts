@@ -59,19 +59,22 @@ describe("the local cloud's processes", { timeout: 60_000 }, () => {
     const cloud = await startCloud();
     const pids = supervisor().alive();
     expect(pids).toContain(cloud.postgres.pid);
-    expect(pids).toHaveLength(2);
+    expect(pids).toHaveLength(3);
     const { apiUrl } = cloud.cloudflare;
     const url = cloud.workerUrl("rounds-api");
+    const { turso } = cloud;
+    const database = turso.hostOf("rounds");
     await cloud.stop();
     expect(pids.filter(isRunning)).toEqual([]);
-    for (const closed of [apiUrl, url]) await expect(fetch(closed)).rejects.toThrow("fetch failed");
-    expect(fs.readdirSync(supervisor().dir).filter((name) => name.startsWith("postgres-"))).toEqual([]);
+    for (const closed of [apiUrl, url, turso.apiUrl, database])
+      await expect(fetch(closed)).rejects.toThrow("fetch failed");
+    expect(fs.readdirSync(supervisor().dir).filter((name) => /^(postgres|turso)-/.test(name))).toEqual([]);
   });
 
   it.each(["SIGKILL", "SIGTERM", "SIGINT"] as const)("end when their parent gets %s", async (signal) => {
     const child = hold();
     const pids = await ready(child);
-    expect(pids).toHaveLength(2);
+    expect(pids).toHaveLength(3);
     expect(pids.filter(isRunning)).toEqual(pids);
     expect(traces().length).toBeGreaterThanOrEqual(3);
     child.kill(signal);
@@ -81,7 +84,7 @@ describe("the local cloud's processes", { timeout: 60_000 }, () => {
 
   it("end when their parent is killed at any moment of their start", async () => {
     // Recognised by what there is to see, so that each stage is met however slow the machine.
-    for (const stage of ["initdb", "postgres -D", "workerd serve"]) {
+    for (const stage of ["initdb", "postgres -D", "sqld --db-path", "workerd serve"]) {
       const child = hold();
       await expect
         .poll(() => traces().some((line) => line.includes(stage)), { message: stage, interval: 5, timeout: 15_000 })
