@@ -42,7 +42,8 @@ export async function ask(
   for (let attempt = 1; ; attempt++) {
     const reply = await askOnce(url, jwt, batchOf(statements, rolledBack), timeoutMs);
     const busy = reply.kind === "outcomes" && reply.outcomes.some(isBusy);
-    if (reply.kind !== "unknown" && !busy) return reply.kind === "outcomes" && rolledBack ? inside(reply) : reply;
+    if (reply.kind !== "unknown" && !busy)
+      return reply.kind === "outcomes" && rolledBack ? inside(reply, statements) : reply;
     if (attempt === tries) return busy ? { kind: "unknown", reason: "the database is busy" } : reply;
     await pause(250 * 2 ** attempt);
   }
@@ -61,11 +62,10 @@ function batchOf(statements: string[], rolledBack: boolean): unknown {
   return { requests: [{ type: "batch", batch: { steps } }, { type: "close" }] };
 }
 
-/** Without BEGIN and ROLLBACK; where BEGIN itself was refused, that is each statement's outcome. */
-function inside({ outcomes }: { outcomes: (Outcome | undefined)[] }): Reply {
+/** Without BEGIN and ROLLBACK; where BEGIN or the whole batch was refused, that is each statement's outcome. */
+function inside({ outcomes }: { outcomes: (Outcome | undefined)[] }, statements: string[]): Reply {
   const [begin, ...rest] = outcomes;
-  const statements = rest.slice(0, -1);
-  return { kind: "outcomes", outcomes: begin?.kind === "done" ? statements : statements.map(() => begin) };
+  return { kind: "outcomes", outcomes: statements.map((_, index) => (begin?.kind === "done" ? rest[index] : begin)) };
 }
 
 async function askOnce(url: string, jwt: string, body: unknown, timeoutMs: number): Promise<Reply> {
