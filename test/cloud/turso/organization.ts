@@ -112,7 +112,12 @@ export class Organization {
     const settings = { ...DEFAULTS, allowed_ips: [], allowed_aws_vpc_ids: [] };
     const database: Database = { name, id, group, keys: newKeys(), settings, proxy };
     this.databases.set(name, database);
-    await this.sqld.create(id, this.namespaceConfig(database));
+    const created = this.sqld.create(id, this.namespaceConfig(database));
+    this.changes.set(
+      id,
+      created.catch(() => undefined),
+    );
+    await created;
     return database;
   }
 
