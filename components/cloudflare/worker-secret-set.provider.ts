@@ -93,6 +93,7 @@ export function workerSecretSet(
   };
 }
 
+/** Named by a public property: with a failure the engine prints the value of the property, in clear, also of a secret one. */
 function checkSizes(news: Inputs): pulumi.dynamic.CheckFailure[] {
   const names = Object.keys(news.secrets).length + 2;
   const tooMany = names > limits.operations;
@@ -103,13 +104,13 @@ function checkSizes(news: Inputs): pulumi.dynamic.CheckFailure[] {
     ...(tooMany
       ? [
           {
-            property: "secrets",
+            property: "worker",
             reason: `${names} secrets for the Worker ${news.worker}; ${limits.operations} can be changed in one call`,
           },
         ]
       : []),
     ...tooLong.map(([name, text]) => ({
-      property: "secrets",
+      property: "worker",
       reason: `${name} for the Worker ${news.worker} has ${Buffer.byteLength(text)} bytes; a secret takes ${limits.bytes}`,
     })),
   ];

@@ -115,7 +115,7 @@ export type TableAction =
 export type Credential = RandomCredential | PostgresCredential | TursoCredential;
 
 /** The organisation whose tokens are minted; its platform token is the secret `tursoApiToken`. */
-export interface TursoOrganization {
+export interface TursoAccount {
   /** The organisation's slug, or the user name of a personal account. */
   organization: string;
   /** Only a loopback address may stand in for the vendor's. */
@@ -186,7 +186,7 @@ export interface CloudflareAccount {
 export interface StackModel {
   postgres?: PostgresServer;
   cloudflare?: CloudflareAccount;
-  turso?: TursoOrganization;
+  turso?: TursoAccount;
   /** Marks a stack whose credentials must not be written to files. */
   production: boolean;
   workers: Worker[];

@@ -2,7 +2,7 @@
 import type { PlacedCredential } from "./credential";
 import type { PlacedDelivery } from "./delivery";
 import { credentialLogin, POSTGRES_NAME_BYTES } from "./login";
-import type { PostgresCredential, PostgresServer, TursoOrganization, Worker } from "./model";
+import type { PostgresCredential, PostgresServer, TursoAccount, Worker } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
 import type { RawConfig, Secret } from "./raw-config";
 import { isSet } from "./read";
@@ -228,7 +228,7 @@ function reportLength(placed: PlacedCredential[], worker: Worker, refuse: Refuse
 /** What a vendor's settings miss for the credentials, databases and deliveries that are declared. */
 export function neededSettings(
   placed: PlacedCredential[],
-  turso: TursoOrganization | undefined,
+  turso: TursoAccount | undefined,
   { settings, secrets }: RawConfig,
   refuse: Refuse,
 ): void {

@@ -1,12 +1,12 @@
 /** What takes credentials and `rollover:turso` together to see. Every invalidation reaches the whole group. */
 import type { PlacedCredential } from "./credential";
-import type { TursoCredential, TursoDatabase, TursoOrganization } from "./model";
+import type { TursoCredential, TursoDatabase, TursoAccount } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
 
 type Refuse = (problem: Problem) => void;
 const DATABASES = "rollover:turso.databases";
 
-export function tursoRules(placed: PlacedCredential[], turso: TursoOrganization | undefined, refuse: Refuse): void {
+export function tursoRules(placed: PlacedCredential[], turso: TursoAccount | undefined, refuse: Refuse): void {
   if (turso === undefined) return;
   for (const { where, credential } of placed) {
     if (credential?.kind === "turso") knownDatabases(where, credential, turso.databases, refuse);
@@ -40,7 +40,7 @@ function knownDatabases(
 }
 
 /** Each would invalidate the whole group and deliver its own read-only token, to be killed by the other. */
-function oneIncidentAGroup({ groups, databases }: TursoOrganization, refuse: Refuse): void {
+function oneIncidentAGroup({ groups, databases }: TursoAccount, refuse: Refuse): void {
   const first = new Map(
     groups.filter(({ incident }) => incident).map(({ name }) => [name, `rollover:turso.groups.${name}`]),
   );
@@ -58,7 +58,7 @@ function oneIncidentAGroup({ groups, databases }: TursoOrganization, refuse: Ref
 }
 
 /** The read-only token of an incident must be able to read. */
-function readableIncident({ groups, databases }: TursoOrganization, refuse: Refuse): void {
+function readableIncident({ groups, databases }: TursoAccount, refuse: Refuse): void {
   for (const { name, group, settings, incident } of databases) {
     const ofGroup = groups.some((candidate) => candidate.name === group && candidate.incident !== undefined);
     if (settings.blockReads !== true || (incident === undefined && !ofGroup)) continue;

@@ -8,7 +8,7 @@ import type {
   TursoCredential,
   TursoDatabase,
   TursoGroup,
-  TursoOrganization,
+  TursoAccount,
   TursoTarget,
 } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
@@ -44,7 +44,7 @@ export const TURSO_CREDENTIAL_KEYS = [
 ];
 
 /** `groups` are those that it declares itself; `withNamedGroups` adds the others. */
-export function parseTurso(raw: unknown, problems: Problem[]): TursoOrganization {
+export function parseTurso(raw: unknown, problems: Problem[]): TursoAccount {
   const fields = new Fields("rollover:turso", raw, problems);
   fields.onlyKnown(["organization", "apiUrl", "groups", "databases"], (key) =>
     /token|key/i.test(key)
@@ -65,7 +65,7 @@ export function parseTurso(raw: unknown, problems: Problem[]): TursoOrganization
 }
 
 /** Every group that a database or a credential names is one of the organisation's, declared or not; sorted by name. */
-export function withNamedGroups(organization: TursoOrganization, targets: TursoTarget[]): TursoOrganization {
+export function withNamedGroups(organization: TursoAccount, targets: TursoTarget[]): TursoAccount {
   const groups = new Map(organization.groups.map((group) => [group.name, group]));
   const named = targets.filter(({ kind }) => kind === "group").map(({ name }) => name);
   for (const name of [...organization.databases.map(({ group }) => group), ...named]) {

@@ -1,4 +1,4 @@
-import type { TablePermissions, TursoOrganization, TursoTarget } from "../rotation/model";
+import type { TablePermissions, TursoAccount, TursoTarget } from "../rotation/model";
 import { isLoopbackHost } from "../rotation/url";
 import {
   type Database,
@@ -42,7 +42,7 @@ const settingNames = ["deleteProtection", "blockReads", "blockWrites"] as const;
  */
 export class TursoApi {
   constructor(
-    private readonly account: Pick<TursoOrganization, "organization" | "apiUrl">,
+    private readonly account: Pick<TursoAccount, "organization" | "apiUrl">,
     private readonly token: string,
     private readonly timeoutMs = 30_000,
     private readonly longestPauseMs = 60_000,

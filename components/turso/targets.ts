@@ -1,4 +1,4 @@
-import type { TursoCredential, TursoOrganization, TursoTarget } from "../rotation/model";
+import type { TursoCredential, TursoAccount, TursoTarget } from "../rotation/model";
 
 /** What config asks of a group or a database. Its reason is for people, and changes nothing. */
 export interface Asked {
@@ -38,7 +38,7 @@ export function whereOf({ kind, name }: TursoTarget): string {
   return `rollover:turso.${kind}s.${name}`;
 }
 
-export function targetsOf(organization: TursoOrganization, credentials: readonly TursoCredential[]): Targets {
+export function targetsOf(organization: TursoAccount, credentials: readonly TursoCredential[]): Targets {
   const { groups, databases } = organization;
   const asked = [
     ...groups.map((group) => ({ ...group, kind: "group" as const })),

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import type { TursoCredential, TursoOrganization as Organization, TursoTarget } from "../rotation/model";
+import type { TursoCredential, TursoAccount as Organization, TursoTarget } from "../rotation/model";
 import { ThinResource } from "../thin";
 import type { Inputs as CanaryInputs } from "./turso-canary.provider";
 import type { Inputs as InvalidationInputs, Standing } from "./turso-invalidation.provider";

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { Deliverable, Generation } from "../credential";
-import type { TursoCredential, TursoOrganization as Organization } from "../rotation/model";
+import type { TursoCredential, TursoAccount as Organization } from "../rotation/model";
 import { ThinResource } from "../thin";
 import type { TursoOrganization } from "./turso-organization";
 import type { Inputs } from "./turso-token.provider";
