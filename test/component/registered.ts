@@ -72,6 +72,15 @@ function outputsOf(type: string, name: string): Record<string, unknown> {
   if (type.endsWith(":RandomId")) return { hex: `tag-of-${name}` };
   if (type.endsWith(":PostgresLogin")) return { tag: `tag-of-${name}`, debts: [] };
   if (type.endsWith(":WorkerDelivery")) return { delivery: `delivery-of-${name}`, touched: [`touched-of-${name}`] };
+  if (type.endsWith(":TursoCanary")) return { canaries: {}, failures: {}, before: {}, edit: `edit-of-${name}` };
+  if (type.endsWith(":TursoInvalidation")) {
+    const standing = { "database:rounds": { mark: "mark-of-rounds", readOnly: "" } };
+    return { standing, failures: {}, findings: {} };
+  }
+  if (type.endsWith(":TursoToken")) {
+    const expires = `expiry-of-${name}`;
+    return { jwt: `token-of-${name}`, tag: `tag-of-${name}`, expires, replacedExpire: [expires], failure: "" };
+  }
   return {};
 }
 
