@@ -1,18 +1,23 @@
 /**
- * `npm run rotate -- NAME... [--retire | --rollback] [--stack S]`: edits the stamps in `Pulumi.S.yaml` and prints the diff.
+ * `npm run rotate -- NAME... [--retire | --rollback] [--stack S]`: edits the stamps in `Pulumi.S.yaml` and prints the diff;
+ * `npm run rotate -- --revoke group/NAME... [--reason TEXT]` stamps invalidations of Turso groups and databases.
  * It changes no credential: that is the next `pulumi up`. Exit code 0 done, 1 refused (nothing changed), 2 wrong usage.
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { Command, Option } from "commander";
-import { parsed } from "./command";
+import { exitWith, parsed } from "./command";
 import { ConfigError } from "../components/rotation/problem";
 import { parseStamp, STAMP_ALLOWED } from "../components/rotation/stamp";
-import { type Action, editStackFile, Refusal } from "./stack-file";
+import { readExpired } from "./expired";
+import { type Action, type Edited, editStackFile, invalidateIn, Refusal, withRetired } from "./stack-file";
+import { parseTarget } from "./stack-file/revoke";
 
 interface Options {
   retire?: true;
   rollback?: true;
+  revoke?: true;
+  reason?: string;
   stack?: string;
   cwd: string;
   configFile?: string;
@@ -24,17 +29,26 @@ function program(): Command {
     .description(
       "Edits the stamps of credentials in a stack's config file, and prints the diff; `pulumi up` then acts on it.",
     )
-    .argument("<name...>", "credentials under rollover:credentials")
-    .addOption(new Option("--retire", "take out the last stamp").conflicts(["rollback", "stamp"]))
-    .addOption(new Option("--rollback", "move the second stamp to the front").conflicts("stamp"))
+    .argument("<name...>", "credentials under rollover:credentials; with --revoke, group/NAME or database/NAME")
+    .addOption(new Option("--retire", "take out the last stamp").conflicts(["rollback", "revoke", "stamp"]))
+    .addOption(new Option("--rollback", "move the second stamp to the front").conflicts(["revoke", "stamp"]))
+    .option("--revoke", "kill every token of Turso groups or databases: an outage until consumers are delivered to")
+    .option("--reason <text>", "with --revoke, why: a comment behind the stamp")
     .addOption(new Option("--stack <stack>", "the stack whose file to edit").env("PULUMI_STACK"))
     .option("--cwd <dir>", "the folder of the stack files", ".")
     .option("--config-file <file>", "the stack file itself, in place of Pulumi.<stack>.yaml")
-    .option("--stamp <stamp>", "the stamp to add, in place of today's (UTC) next free one");
+    .option("--stamp <stamp>", "the stamp to add, in place of today's (UTC) next free one")
+    .addHelpText(
+      "after",
+      "\nExamples:\n" +
+        "  npm run rotate -- rounds-db --stack prod\n" +
+        "  npm run rotate -- rounds-turso --retire --stack prod\n" +
+        '  npm run rotate -- --revoke group/production --reason "token in a public log" --stack prod\n',
+    );
 }
 
 /** Returns the exit code. `now` is the only clock. */
-export function main(args: readonly string[], now: Date): number {
+export async function main(args: readonly string[], now: Date): Promise<number> {
   const command = program();
   const code = parsed(command, args);
   if (code !== undefined) return code;
@@ -44,9 +58,20 @@ export function main(args: readonly string[], now: Date): number {
   if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
   if (stamp === undefined)
     return complain(2, `--stamp ${JSON.stringify(options.stamp)} is no stamp; allowed: ${STAMP_ALLOWED}`);
-  const action: Action = options.retire ? "retire" : options.rollback ? "rollback" : "rotate";
+  const wrong = misuse(command.args, options);
+  if (wrong !== undefined) return complain(2, wrong);
   try {
-    const edited = editStackFile(read(file), command.args, action, stamp, options.stamp !== undefined);
+    const text = read(file);
+    const exact = options.stamp !== undefined;
+    const edited = options.revoke
+      ? invalidateIn(
+          text,
+          command.args.flatMap((name) => parseTarget(name) ?? []),
+          stamp,
+          exact,
+          options.reason,
+        )
+      : await rotated(text, command.args, stamp, options, now);
     replaceFile(file, edited.text);
     process.stdout.write(
       `--- ${options.configFile ?? path.basename(file)}\n+++ ${options.configFile ?? path.basename(file)}\n`,
@@ -59,6 +84,43 @@ export function main(args: readonly string[], now: Date): number {
       return complain(1, `${error.message}\nNothing was changed.`);
     throw error;
   }
+}
+
+async function rotated(
+  text: string,
+  names: readonly string[],
+  stamp: string,
+  options: Options,
+  now: Date,
+): Promise<Edited> {
+  const action: Action = options.retire ? "retire" : options.rollback ? "rollback" : "rotate";
+  const exact = options.stamp !== undefined;
+  // Refused before the state is asked for, which takes a while.
+  const edited = editStackFile(text, names, action, stamp, exact);
+  if (action === "rollback" || withRetired(text, names).length === 0) return edited;
+  const { cwd, stack } = options;
+  const expired =
+    stack === undefined
+      ? { why: "--config-file does not say which stack it is of; add --stack" }
+      : await readExpired({ cwd, stack }, now);
+  if ("hasExpired" in expired) return editStackFile(text, names, action, stamp, exact, expired.hasExpired);
+  const note = `retired stamps stay as they are: the state could not be read, ${expired.why}`;
+  return { ...edited, notes: [...edited.notes, note] };
+}
+
+/** A credential's name and a target's cannot be taken for one another: a target has a slash. */
+function misuse(names: readonly string[], { revoke, reason }: Options): string | undefined {
+  const targets = names.filter((name) => parseTarget(name) !== undefined);
+  if (revoke) {
+    const [other] = names.filter((name) => !targets.includes(name));
+    if (other !== undefined)
+      return `--revoke takes group/NAME and database/NAME, and ${other} is neither: nobody can revoke one Turso token alone, and others are retired`;
+    if (reason !== undefined && !/^(?=.*\S)[^\p{Cc}]{1,500}$/u.test(reason))
+      return "--reason is no text of one line, at most 500 characters";
+    return undefined;
+  }
+  if (reason !== undefined) return "--reason is only for --revoke";
+  return targets[0] === undefined ? undefined : `${targets[0]} is no credential; add --revoke to invalidate its tokens`;
 }
 
 /** The last part of a full stack name (`org/project/prod`) names its file. */
@@ -96,4 +158,4 @@ function complain(code: number, text: string): number {
   return code;
 }
 
-if (require.main === module) process.exitCode = main(process.argv.slice(2), new Date());
+if (require.main === module) exitWith(main(process.argv.slice(2), new Date()));

@@ -2,36 +2,16 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { prepareEngine } from "../../test/support/engine";
-import { fromPath } from "../../test/support/engine/acquire";
-import { run } from "../../test/support/engine/process";
+import { type Cli, findCli, json, pulumi, type Where } from "../cli";
 import type { Facts } from "./describe";
 import { exported, kindOf, outputs, planFile, preview, readable, type Outputs } from "./shapes";
 
-export interface Where {
-  /** The folder with Pulumi.yaml. */
-  cwd: string;
-  /** @default the selected stack */
-  stack: string | undefined;
+export interface Preview extends Where {
   /** In place of `Pulumi.<stack>.yaml`. */
   configFile: string | undefined;
 }
 
-interface Cli {
-  pulumi: string;
-  env: NodeJS.ProcessEnv;
-}
-
-const TIMEOUT_MS = 15 * 60_000;
-/** Where the state is and how it is read; all that an engine of ours is told of the user's environment. */
-const BACKEND = [
-  "PULUMI_BACKEND_URL",
-  "PULUMI_ACCESS_TOKEN",
-  "PULUMI_CONFIG_PASSPHRASE",
-  "PULUMI_CONFIG_PASSPHRASE_FILE",
-];
-
-export async function readFacts(where: Where): Promise<Facts> {
+export async function readFacts(where: Preview): Promise<Facts> {
   const cli = await findCli();
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-plan-")); // 0700
   try {
@@ -41,18 +21,7 @@ export async function readFacts(where: Where): Promise<Facts> {
   }
 }
 
-/** The user's own CLI with their login and settings, or else one of the project's. */
-async function findCli(): Promise<Cli> {
-  const log = (line: string) => process.stderr.write(`engine: ${line}\n`);
-  const { env } = process;
-  const found = await fromPath({ path: env["PATH"] ?? "", engines: "", env, log });
-  if ("pulumi" in found) return { pulumi: found.pulumi, env };
-  const engine = await prepareEngine({ log, ways: ["npm", "go-build"] });
-  const told = Object.fromEntries(BACKEND.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
-  return { pulumi: engine.pulumi, env: engine.env(told) };
-}
-
-async function previewIn(dir: string, cli: Cli, where: Where): Promise<Facts> {
+async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> {
   const file = path.join(dir, "plan.json");
   const config = where.configFile === undefined ? [] : ["--config-file", path.resolve(where.cwd, where.configFile)];
   // Not `--event-log`: the SDK's debug lines in it hold secrets in the clear. The plan file holds them encrypted.
@@ -88,20 +57,6 @@ function afterOf(file: string): Outputs | undefined {
   if (!plan.success) return undefined;
   const [, stack] = Object.entries(plan.data.resourcePlans).find(([urn]) => kindOf(urn) === "Stack") ?? [];
   return outputs.safeParse(stack?.state ?? undefined).data;
-}
-
-function pulumi(cli: Cli, { cwd, stack }: Where, args: string[]) {
-  const flags = ["--non-interactive", "--color", "never", ...(stack === undefined ? [] : ["--stack", stack])];
-  return run(cli.pulumi, [...args, ...flags], { cwd, env: cli.env, timeoutMs: TIMEOUT_MS });
-}
-
-/** Undefined where it is no JSON: the caller says what that means. */
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** `urn:pulumi:STACK::PROJECT::...` */

@@ -5,7 +5,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FILE, stampsOf } from "./stack-file-fixture";
+import { parse } from "yaml";
+import { FILE, stampsOf, TURSO_FILE } from "./stack-file-fixture";
 
 const ROOT = path.resolve(__dirname, "../..");
 
@@ -13,7 +14,7 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
   let dir = "";
   const file = () => path.join(dir, "Pulumi.prod.yaml");
   const run = (...args: string[]) => {
-    const env = { ...process.env };
+    const env: NodeJS.ProcessEnv = { ...process.env, PATH: `${dir}${path.delimiter}${process.env.PATH ?? ""}` };
     delete env.PULUMI_STACK;
     const all = ["--require", "tsx/cjs", path.join(ROOT, "operations/rotate.ts"), ...args];
     return spawnSync(process.execPath, all, { cwd: ROOT, encoding: "utf8", timeout: 60_000, env });
@@ -77,5 +78,87 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
     const result = run(...args, "--cwd", dir);
     expect([result.status, result.stdout]).toEqual([status, ""]);
     expect(result.stderr).toContain(message);
+  });
+
+  describe("with retired stamps", () => {
+    /** In place of the user's pulumi: it answers `stack output expires`, and notes what it was asked. */
+    const answering = (answer: string, code = 0) => {
+      const script = `#!/bin/sh\nif [ "$1" = version ]; then echo v3.300.0; exit; fi\necho "$@" >> "${dir}/asked"\necho '${answer}'\necho secret-of-the-backend >&2\nexit ${code}\n`;
+      fs.writeFileSync(path.join(dir, "pulumi"), script, { mode: 0o755 });
+    };
+    const asked = () => fs.readFileSync(path.join(dir, "asked"), "utf8").trim().split("\n");
+    const ago = (hours: number) => new Date(Date.now() - hours * 3_600_000).toISOString();
+    const retired = (name: string) => {
+      const { config } = parse(fs.readFileSync(file(), "utf8")) as {
+        config: { "rollover:credentials": Record<string, { retired?: string[] }> };
+      };
+      return config["rollover:credentials"][name]?.retired ?? [];
+    };
+    beforeEach(() => {
+      fs.writeFileSync(file(), TURSO_FILE);
+    });
+
+    it("clears those that have expired for more than a day, by the stack's outputs", () => {
+      answering(
+        JSON.stringify({ kept: { "2026-06-01": ago(23), "2026-05-01": ago(25) }, lines: { "2026-05-01": "never" } }),
+      );
+      const result = run("kept", "lines", "--retire", "--stack", "prod", "--cwd", dir);
+      expect([result.status, retired("kept"), retired("lines")]).toEqual([
+        0,
+        ["2026-07-01", "2026-06-01"],
+        ["2026-07-01", "2026-06-01", "2026-05-01"],
+      ]);
+      expect(result.stderr).toContain("kept: 2026-05-01 cleared from retired");
+      expect(asked()).toEqual(["stack output expires --json --non-interactive --color never --stack prod"]);
+    });
+
+    it.each([
+      ["the engine fails", "", 1, ["--stack", "prod"], "`pulumi stack output expires` failed"],
+      ["it is no output of ours", "[1]", 0, ["--stack", "prod"], "is not one of this program"],
+      ["nobody says which stack it is", "{}", 0, [], "--config-file does not say which stack it is of; add --stack"],
+    ])("clears nothing and says so where %s", (_what, answer, code, args, why) => {
+      answering(answer, code);
+      const result = run("kept", "--config-file", file(), ...args, "--cwd", dir);
+      expect([result.status, retired("kept")]).toEqual([0, ["2026-06-01", "2026-05-01"]]);
+      expect(result.stderr).toContain("retired stamps stay as they are: the state could not be read,");
+      expect(result.stderr).toContain(why);
+      expect(result.stderr).not.toContain("secret-of-the-backend");
+    });
+
+    it("asks for no state where nothing is retired, nor for a rollback", () => {
+      answering("{}");
+      expect(run("flow", "--stack", "prod", "--cwd", dir).status).toBe(0);
+      expect(run("kept", "--rollback", "--stack", "prod", "--cwd", dir).status).toBe(0);
+      expect(fs.existsSync(path.join(dir, "asked"))).toBe(false);
+    });
+  });
+
+  it("stamps invalidations, and prints what fails until when", () => {
+    fs.writeFileSync(file(), TURSO_FILE);
+    const args = ["--revoke", "group/staging", "group/production", "--reason", "token in a log", "--stack", "prod"];
+    const result = run(...args, "--stamp", "2026-11-20", "--cwd", dir);
+    expect(result.status, result.stderr).toBe(0);
+    expect(result.stdout).toContain('+        invalidated: "2026-11-20" # token in a log\n');
+    expect(result.stderr).toContain(
+      "group production: every token of it and of its 2 databases dies with the next update;",
+    );
+  });
+
+  it.each([
+    [
+      "a credential among targets",
+      ["--revoke", "group/staging", "flow"],
+      "--revoke takes group/NAME and database/NAME",
+    ],
+    ["a target among credentials", ["flow", "group/staging"], "group/staging is no credential; add --revoke"],
+    ["a reason for nothing", ["flow", "--reason", "x"], "--reason is only for --revoke"],
+    ["a reason of two lines", ["--revoke", "group/staging", "--reason", "x\n    y: z"], "no text of one line"],
+    ["two actions", ["--revoke", "group/staging", "--retire"], "cannot be used with"],
+  ])("refuses %s", (_what, args, message) => {
+    fs.writeFileSync(file(), TURSO_FILE);
+    const result = run(...args, "--stack", "prod", "--cwd", dir);
+    expect([result.status, result.stdout]).toEqual([2, ""]);
+    expect(result.stderr).toContain(message);
+    expect(fs.readFileSync(file(), "utf8")).toBe(TURSO_FILE);
   });
 });

@@ -1,0 +1,50 @@
+/** The one way in which the commands find a Pulumi CLI and run it. None of them changes anything by it. */
+import { prepareEngine } from "../test/support/engine";
+import { fromPath } from "../test/support/engine/acquire";
+import { type Finished, run } from "../test/support/engine/process";
+
+export interface Where {
+  /** The folder with Pulumi.yaml. */
+  cwd: string;
+  /** @default the selected stack */
+  stack: string | undefined;
+}
+
+export interface Cli {
+  pulumi: string;
+  env: NodeJS.ProcessEnv;
+}
+
+const TIMEOUT_MS = 15 * 60_000;
+/** Where the state is and how it is read; all that an engine of ours is told of the user's environment. */
+const BACKEND = [
+  "PULUMI_BACKEND_URL",
+  "PULUMI_ACCESS_TOKEN",
+  "PULUMI_CONFIG_PASSPHRASE",
+  "PULUMI_CONFIG_PASSPHRASE_FILE",
+];
+
+/** The user's own CLI with their login and settings, or else one of the project's. */
+export async function findCli(): Promise<Cli> {
+  const log = (line: string) => process.stderr.write(`engine: ${line}\n`);
+  const { env } = process;
+  const found = await fromPath({ path: env["PATH"] ?? "", engines: "", env, log });
+  if ("pulumi" in found) return { pulumi: found.pulumi, env };
+  const engine = await prepareEngine({ log, ways: ["npm", "go-build"] });
+  const told = Object.fromEntries(BACKEND.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+  return { pulumi: engine.pulumi, env: engine.env(told) };
+}
+
+export function pulumi(cli: Cli, { cwd, stack }: Where, args: string[]): Promise<Finished> {
+  const flags = ["--non-interactive", "--color", "never", ...(stack === undefined ? [] : ["--stack", stack])];
+  return run(cli.pulumi, [...args, ...flags], { cwd, env: cli.env, timeoutMs: TIMEOUT_MS });
+}
+
+/** Undefined where it is no JSON: the caller says what that means. */
+export function json(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

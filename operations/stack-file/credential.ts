@@ -1,0 +1,200 @@
+/** What a rotation, a retirement or a rollback changes in one credential's entry. */
+import { isMap, isScalar, isSeq, type Document, type Scalar, type YAMLMap } from "yaml";
+import type { Stamp } from "../../components/rotation/model";
+import { closest, listed } from "../../components/rotation/problem";
+import { nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
+import * as lists from "./lists";
+import { eolOf, indentOf, lineStart, nextLine, rangeOf, Refusal, type Splice } from "./text";
+
+export type Action = "rotate" | "retire" | "rollback";
+
+export interface Today {
+  /** The day to rotate on: its next free stamp is added. */
+  stamp: Stamp;
+  /** Add `stamp` itself, which may have a counter, and refuse where it is taken. */
+  exact: boolean;
+  /** Whether a token has expired beyond doubt: then its stamp is cleared from `retired`. */
+  hasExpired: (credential: string, stamp: Stamp) => boolean;
+}
+
+export interface Plan {
+  splices: Splice[];
+  /** What the entry must hold afterwards. */
+  expected: Stamps;
+  notes: string[];
+}
+
+interface Stamps {
+  generations: Stamp[];
+  retired: Stamp[];
+}
+
+/** An edit of `generations`, and the stamp that leaves it. */
+interface Edit {
+  splices: Splice[];
+  generations: Stamp[];
+  leaves?: { stamp: Stamp; comment: string };
+  note: string;
+}
+
+export function planFor(document: Document, text: string, name: string, action: Action, today: Today): Plan {
+  const entry = entryOf(document, name);
+  const isTurso = entry.get("kind") === "turso";
+  const single: unknown = entry.get("generation", true);
+  const list: unknown = entry.get("generations", true);
+  if (single === undefined && list === undefined)
+    throw new Refusal(`${name} has neither generation nor generations; add one by hand`);
+  if (isMap(list))
+    throw new Refusal(`${name} keeps its stamps by key, which this command does not edit; edit it by hand`);
+  const taken = lists.listOf(entry, "retired", name)?.stamps ?? [];
+  const edit =
+    list === undefined
+      ? planSingle(name, lists.scalarOf(single, name), isTurso, action, today, taken)
+      : planList(name, text, entry, isTurso, action, today, taken);
+  if (!isTurso)
+    return { splices: edit.splices, expected: { generations: edit.generations, retired: [] }, notes: [edit.note] };
+  const retired = planRetired(name, text, entry, edit.leaves, action === "rollback" ? () => false : today.hasExpired);
+  return {
+    splices: [...edit.splices, ...retired.splices],
+    expected: { generations: edit.generations, retired: retired.stamps },
+    notes: [edit.note, ...retired.notes],
+  };
+}
+
+function planList(
+  name: string,
+  text: string,
+  entry: YAMLMap,
+  isTurso: boolean,
+  action: Action,
+  today: Today,
+  taken: Stamp[],
+): Edit {
+  const list = lists.listOf(entry, "generations", name);
+  if (!list) throw new Error("the caller has seen the list");
+  const { items, stamps } = list;
+  const [current, previous] = stamps;
+  const [only] = items;
+  if (action === "rotate" && only !== undefined && entry.get("inPlace") === true) {
+    return planReplace(name, only, "which breaks at once: a role altered in place has one password", today);
+  }
+  if (action === "rotate") {
+    const stamp = nextFor(name, [...stamps, ...taken], today);
+    const note =
+      current === undefined
+        ? `${name}: ${stamp} is the first`
+        : `${name}: ${stamp} becomes current, ${current} stays in the list`;
+    return { splices: [lists.inFront(text, list, stamp)], generations: [stamp, ...stamps], note };
+  }
+  if (action === "rollback") {
+    if (current === undefined || previous === undefined) throw noPrevious(name);
+    const note = `${name}: back to ${previous}, ${current} stays in the list`;
+    return { splices: lists.swapped(text, list), generations: [previous, current, ...stamps.slice(2)], note };
+  }
+  const [last, stamp] = [items.at(-1), stamps.at(-1)];
+  if (stamps.length < 2 || !last || stamp === undefined) throw onlyStamp(name);
+  const comment = list.node.flow === true ? "" : lists.commentAfter(text, rangeOf(last).end);
+  return {
+    splices: [lists.withoutLast(text, list)],
+    generations: stamps.slice(0, -1),
+    leaves: { stamp, comment },
+    note: isTurso
+      ? `${name}: ${stamp} is no longer delivered from the next update on; its token works until it expires, nobody can revoke it alone`
+      : `${name}: ${stamp} is withdrawn by the next update`,
+  };
+}
+
+function planSingle(name: string, item: Scalar, isTurso: boolean, action: Action, today: Today, taken: Stamp[]): Edit {
+  if (action === "retire") throw onlyStamp(name);
+  if (action === "rollback") throw noPrevious(name);
+  if (!isTurso) {
+    const why = "which breaks at once: `generation` keeps no previous one (write `generations` for an overlap)";
+    return planReplace(name, item, why, today);
+  }
+  const why = "which is no longer delivered; its token works until it expires, nobody can revoke it alone";
+  return { ...planReplace(name, item, why, today, taken), leaves: { stamp: lists.stampOf(item, name), comment: "" } };
+}
+
+function planReplace(name: string, item: Scalar, why: string, today: Today, taken: Stamp[] = []): Edit {
+  const old = lists.stampOf(item, name);
+  const stamp = nextFor(name, [old, ...taken], today);
+  return {
+    splices: [{ ...rangeOf(item), text: `"${stamp}"` }],
+    generations: [stamp],
+    note: `${name}: ${stamp} replaces ${old}, ${why}`,
+  };
+}
+
+/** Moves a stamp to the front of `retired`, made where it is missing, and clears those that have expired. */
+function planRetired(
+  name: string,
+  text: string,
+  entry: YAMLMap,
+  moved: Edit["leaves"],
+  hasExpired: Today["hasExpired"],
+): { splices: Splice[]; stamps: Stamp[]; notes: string[] } {
+  const list = lists.listOf(entry, "retired", name);
+  if (!list) {
+    return { splices: moved ? [madeRetired(text, entry, moved)] : [], stamps: moved ? [moved.stamp] : [], notes: [] };
+  }
+  const gone = list.stamps.filter((stamp) => hasExpired(name, stamp));
+  const kept = list.stamps.filter((stamp) => !gone.includes(stamp));
+  return {
+    splices: lists.changed(text, list, (stamp) => gone.includes(stamp), moved),
+    stamps: [...(moved ? [moved.stamp] : []), ...kept],
+    notes: gone.length > 0 ? [`${name}: ${listed(gone)} cleared from retired, expired for more than a day`] : [],
+  };
+}
+
+/** The key `retired` behind `generations`, in the same style. */
+function madeRetired(text: string, entry: YAMLMap, { stamp, comment }: NonNullable<Edit["leaves"]>): Splice {
+  const value: unknown = (lists.pairOf(entry, "generations") ?? lists.pairOf(entry, "generation"))?.value;
+  const isBlock = isSeq(value) && value.flow !== true;
+  const { end } = rangeOf(isBlock ? (value.items.at(-1) as Scalar) : (value as Scalar));
+  if (entry.flow === true) return { start: end, end, text: `, retired: ["${stamp}"]` };
+  const at = nextLine(text, end);
+  const [indent, eol] = [indentOf(text, entry), eolOf(text)];
+  if (!isBlock) return { start: at, end: at, text: `${indent}retired: ["${stamp}"]${eol}` };
+  const { start } = rangeOf(value.items[0] as Scalar);
+  const dash = text.slice(lineStart(text, start), start);
+  return { start: at, end: at, text: `${indent}retired:${eol}${dash}"${stamp}"${comment}${eol}` };
+}
+
+function nextFor(name: string, taken: Stamp[], { stamp, exact }: Today): Stamp {
+  if (!exact) return nextStamp(stampParts(stamp).date, taken);
+  if (!taken.includes(stamp)) return stamp;
+  throw new Refusal(`${name}: ${stamp} stands in its list already; give another stamp, or none for the next free one`);
+}
+
+/** Reads back what the edit made: a form that the splices do not understand is refused, never written. */
+export function confirm(document: Document, name: string, expected: Stamps): void {
+  const entry: unknown = entryOf(document, name).toJS(document);
+  const { generation, generations, retired } = entry as Record<string, unknown>;
+  const live: unknown[] = Array.isArray(generations) ? generations : [generation];
+  const old: unknown[] = Array.isArray(retired) ? retired : [];
+  const same = (found: unknown[], stamps: Stamp[]) =>
+    found.length === stamps.length && found.every((value, index) => parseStamp(value) === stamps[index]);
+  if (same(live, expected.generations) && same(old, expected.retired)) return;
+  throw new Refusal(`${name}: its list is written in a form that this command cannot edit; edit it by hand`);
+}
+
+export function entryOf(document: Document, name: string): YAMLMap {
+  const credentials: unknown = document.getIn(["config", "rollover:credentials"], true);
+  if (!isMap(credentials)) throw new Refusal("the stack file has no rollover:credentials; add them as README.md shows");
+  if (credentials.has("secure"))
+    throw new Refusal("rollover:credentials is stored encrypted; store it in plain text, it holds no secret");
+  const entry: unknown = credentials.get(name, true);
+  if (isMap(entry)) return entry;
+  const known = credentials.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : []));
+  const guess = closest(name, known);
+  const hint = guess === undefined ? `known: ${listed(known)}` : `did you mean ${guess}?`;
+  throw new Refusal(`${name} is no credential of this stack; ${hint}`);
+}
+
+function onlyStamp(name: string): Refusal {
+  return new Refusal(`${name}: its only stamp cannot be retired; rotate first, or remove the credential's whole entry`);
+}
+
+function noPrevious(name: string): Refusal {
+  return new Refusal(`${name}: there is no previous stamp to go back to; rotate instead`);
+}
