@@ -1,9 +1,9 @@
 // Proves exactly what Turso's components register under mocks: children, names, parents, what is secret, what waits for what, and
 // that a retired stamp has a resource and is not delivered. Not proven: what their providers do (test/provider, test/engine).
-import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 import { expect, it } from "vitest";
 import { TursoOrganization, TursoTokens } from "../../components";
-import type { TursoCredential, TursoAccount as Organization } from "../../components";
+import type { TursoAccount, TursoCredential } from "../../components";
 import { type Registered, registeredBy, valueOf } from "./registered";
 
 const credential: TursoCredential = {
@@ -19,7 +19,7 @@ const credential: TursoCredential = {
   deliver: [{ worker: "rounds-api", as: "TURSO_AUTH_TOKEN" }],
   output: false,
 };
-const settings: Organization = {
+const settings: TursoAccount = {
   organization: "acme",
   apiUrl: "https://api.turso.tech",
   groups: [
@@ -103,7 +103,7 @@ it("tells watch and invalidation every target, sorted, and the scopes that confi
     before: {},
     edit: "edit-of-turso",
   });
-  const reversed: Organization = {
+  const reversed: TursoAccount = {
     ...settings,
     groups: [...settings.groups].reverse(),
     databases: [...settings.databases].reverse(),
@@ -172,7 +172,7 @@ async function declare(change: Partial<TursoCredential> = {}, organization = set
   const made: TursoTokens[] = [];
   const registered = await registeredBy(() => {
     const one = { ...credential, ...change };
-    const before = new pulumi.CustomResource("random:index/randomId:RandomId", "before", {});
+    const before = new random.RandomId("before", { byteLength: 4 });
     const turso = new TursoOrganization("turso", { organization, credentials: [one], after: [before] });
     made.push(new TursoTokens(one.name, { credential: one, settings: organization, organization: turso }));
   });
