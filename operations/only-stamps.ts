@@ -4,7 +4,7 @@
  * template could send them elsewhere. Exit code 0 only stamps, 1 something else (it says where), 2 wrong usage.
  */
 import * as fs from "node:fs";
-import { isMap, isNode, isScalar, parseDocument } from "yaml";
+import { isMap, isNode, isScalar, parseDocument, type YAMLMap } from "yaml";
 import { parseStamp } from "../components/rotation/stamp";
 
 /**
@@ -12,12 +12,14 @@ import { parseStamp } from "../components/rotation/stamp";
  *
  * Texts are compared, not values: Pulumi reads YAML by another parser than this one, and what both read alike today they may
  * not tomorrow. Outside the lists of stamps every byte must be the same; inside stands nothing but stamps and comments.
+ * `retired` and `invalidated` may come and go too, where they have lines of their own in a block mapping. Anything else needs
+ * approval: one of them in a flow mapping (`{ ... }`), an entry for a group that had none, `incident`.
  */
 export function otherChange(base: string, head: string): string | undefined {
   const [old, now] = [split(base), split(head)];
   if (typeof old === "string") return `the file of the base branch ${old}`;
   if (typeof now === "string") return `the file of the pull request ${now}`;
-  const odd = now.lists.find((list) => !isListOfStamps(list.text) && !old.lists.some(({ text }) => text === list.text));
+  const odd = now.lists.find((list) => !hasOnlyStamps(list) && !old.lists.some(({ text }) => text === list.text));
   if (odd) return `line ${odd.line} of the pull request's file holds something that is no stamp`;
   const at = now.rest.findIndex((text, index) => text !== old.rest[index]);
   if (at === -1 && now.rest.length === old.rest.length) return undefined;
@@ -25,10 +27,16 @@ export function otherChange(base: string, head: string): string | undefined {
   return `something besides stamps differs${before ? ` after line ${before.line}` : ""}`;
 }
 
+interface Stamps {
+  key: string;
+  text: string;
+  line: number;
+}
+
 interface Split {
-  /** The values of `generations` and `generation`, in the order of the file. */
-  lists: { text: string; line: number }[];
-  /** What stands before, between and after them. */
+  /** The values of `generations`, `generation`, `retired` and `invalidated` that are not left out, in the order of the file. */
+  lists: Stamps[];
+  /** What stands before, between and after them, without the lines that are left out. */
   rest: string[];
 }
 
@@ -37,25 +45,62 @@ function split(text: string): Split | string {
   if (document.errors.length > 0 || document.warnings.length > 0) return "is no plain YAML";
   const credentials = document.getIn(["config", "rollover:credentials"]);
   if (!isMap(credentials)) return "has no rollover:credentials";
-  const ranges = credentials.items
-    .flatMap(({ value }) => (isMap(value) ? value.items : []))
-    .filter(({ key }) => isScalar(key) && /^generations?$/.test(String(key.value)))
-    .flatMap(({ value }) => (isNode(value) && value.range ? [value.range] : []))
-    .sort((a, b) => a[0] - b[0]);
-  const edges = [0, ...ranges.flatMap(([start, end]) => [start, end]), text.length];
-  const parts = edges.slice(1).map((end, index) => ({ text: text.slice(edges[index], end), start: edges[index] ?? 0 }));
-  return {
-    rest: parts.filter((_, index) => index % 2 === 0).map((part) => part.text),
-    lists: parts
-      .filter((_, index) => index % 2 === 1)
-      .map((part) => ({ text: part.text, line: text.slice(0, part.start).split("\n").length })),
-  };
+  const turso = ["groups", "databases"].map((kind) => document.getIn(["config", "rollover:turso", kind]));
+  const found = [
+    ...stampsIn(credentials, /^(?:generations?|retired)$/, text),
+    ...turso.flatMap((targets) => (isMap(targets) ? stampsIn(targets, /^invalidated$/, text) : [])),
+  ].sort((a, b) => a.start - b.start);
+  const made: Split = { lists: [], rest: [] };
+  let [open, from] = ["", 0];
+  for (const { key, start, end, isLeftOut } of found) {
+    open += text.slice(from, start);
+    from = end;
+    if (isLeftOut) continue;
+    made.lists.push({ key, text: text.slice(start, end), line: text.slice(0, start).split("\n").length });
+    made.rest.push(open);
+    open = "";
+  }
+  made.rest.push(open + text.slice(from));
+  return made;
+}
+
+interface Found {
+  key: string;
+  start: number;
+  end: number;
+  /** Whole lines with a key and stamps alone: the file reads the same without them. */
+  isLeftOut: boolean;
+}
+
+function stampsIn(entries: YAMLMap, keys: RegExp, text: string): Found[] {
+  return entries.items
+    .flatMap(({ value }) => (isMap(value) ? value.items.map((pair) => ({ pair, flow: value.flow === true })) : []))
+    .flatMap(({ pair, flow }): Found[] => {
+      if (!isScalar(pair.key) || !pair.key.range || !keys.test(String(pair.key.value))) return [];
+      if (!isNode(pair.value) || !pair.value.range) return [];
+      const key = String(pair.key.value);
+      const [start, end] = pair.value.range;
+      const lines =
+        flow || key.startsWith("generation") ? undefined : ownLines(text, key, pair.key.range[0], start, end);
+      return [lines ? { key, ...lines, isLeftOut: true } : { key, start, end, isLeftOut: false }];
+    });
+}
+
+/** The lines of a key and its stamps, where nothing else but a comment stands on them. */
+function ownLines(text: string, key: string, at: number, start: number, end: number) {
+  const first = text.lastIndexOf("\n", at - 1) + 1;
+  const next = text[end - 1] === "\n" ? end : text.indexOf("\n", end) + 1;
+  if (next === 0 || !hasOnlyStamps({ key, text: text.slice(start, end) })) return undefined;
+  if (!/^ +(?:retired|invalidated):(?: |\r?\n +)$/.test(text.slice(first, start))) return undefined;
+  if (!/^[\t ]*(?:#[\t\x20-\x7e]*)?(?:\r?\n)?$/.test(text.slice(end, next))) return undefined;
+  return { start: first, end: next };
 }
 
 /** A flow list, a block list or one stamp. ASCII alone: other parsers end a comment at a Unicode line separator too. */
-function isListOfStamps(text: string): boolean {
+function hasOnlyStamps({ key, text }: Pick<Stamps, "key" | "text">): boolean {
   if (!/^(?:[\t\x20-\x7e]|\r?\n)*$/.test(text)) return false;
   const bare = text.replace(/(^|[ \t\n])#[^\n]*/g, "$1").trim();
+  if (key === "retired" && /^\[\s*\]$/.test(bare)) return true;
   const items = bare.startsWith("[")
     ? /^\[([^[\]]*?),?\s*\]$/.exec(bare)?.[1]?.split(",")
     : bare.startsWith("- ")

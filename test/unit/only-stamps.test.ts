@@ -3,7 +3,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { otherChange } from "../../operations/only-stamps";
-import { editStackFile } from "../../operations/stack-file";
+import { editStackFile, invalidateIn } from "../../operations/stack-file";
+import { TURSO_FILE } from "./stack-file-fixture";
 
 const base = fs.readFileSync(path.join(__dirname, "..", "..", "Pulumi.prod.yaml"), "utf8");
 const block = base.replace(
@@ -31,6 +32,58 @@ describe("only stamps", () => {
     expect(otherChange(block, editStackFile(block, ["rounds-db"], "rotate", "2026-11-21").text)).toBeUndefined();
     expect(otherChange(block, editStackFile(block, ["rounds-db"], "retire", "2026-11-21").text)).toBeUndefined();
     expect(otherChange(block, replaced("# first", "# the leak of Friday", block))).toBeUndefined();
+  });
+});
+
+describe("only stamps of Turso", () => {
+  const roll = (action: "rotate" | "retire", names: string[], file = TURSO_FILE, gone: string[] = []) =>
+    editStackFile(file, names, action, "2026-11-21", false, (_, stamp) => gone.includes(stamp)).text;
+  const kill = (kind: "group" | "database", name: string, file = TURSO_FILE) =>
+    invalidateIn(file, [{ kind, name }], "2026-11-21", false, "the leak of Friday").text;
+  const both = ["2026-06-01", "2026-05-01"];
+  it.each([
+    ["a retirement into an empty list", base, roll("retire", ["rounds-turso"], roll("rotate", ["rounds-turso"], base))],
+    ["a retirement into a new key", TURSO_FILE, roll("retire", ["block"])],
+    ["a replacement into a new key", TURSO_FILE, roll("rotate", ["single"])],
+    ["a retirement beside others", TURSO_FILE, roll("retire", ["kept", "lines", "spread"])],
+    ["expired ones cleared", TURSO_FILE, roll("rotate", ["kept", "lines", "spread"], TURSO_FILE, both)],
+    [
+      "Windows line ends",
+      TURSO_FILE.replaceAll("\n", "\r\n"),
+      roll("retire", ["block", "lines"], TURSO_FILE.replaceAll("\n", "\r\n")),
+    ],
+    ["an invalidation again", TURSO_FILE, kill("group", "staging")],
+    ["an invalidation by a new key", TURSO_FILE, kill("group", "production")],
+    ["an invalidation that is new in production", base, kill("group", "production", base)],
+  ])("%s", (_, from, to) => {
+    expect(from === to).toBe(false);
+    expect(otherChange(from, to)).toBeUndefined();
+    expect(otherChange(to, from)).toBeUndefined();
+  });
+
+  const withLine = (line: string) =>
+    replaced(
+      "        deleteProtection: true # always\n",
+      `        deleteProtection: true # always\n${line}`,
+      TURSO_FILE,
+    );
+  it.each([
+    ["a key in a flow mapping", kill("database", "rounds")],
+    ["an entry for a group", kill("group", "lone-group")],
+    ["an incident", withLine("        incident: { reason: x, readOnly: 7d }\n")],
+    ["an invalidation by what is no stamp", withLine('        invalidated: "${secret}"\n')],
+    ["an invalidation of another file", withLine('        invalidated: "2026-11-20"\n        blockWrites: true\n')],
+    ["an invalidation with more on its line", withLine('        invalidated: "2026-11-20" #\u2028        x: 1\n')],
+    ["an anchor", withLine('        invalidated: &x "2026-11-20"\n')],
+    ["a tag", withLine('        invalidated: !!binary "2026-11-20"\n')],
+    ["a retired key elsewhere", withLine('        retired: ["2026-11-20"]\n')],
+    ["a retired list that holds more", replaced('[ "2026-06-01",', '[ "2026-06-01", "${x}",', TURSO_FILE)],
+    [
+      "a comment between key and list",
+      replaced("      retired:\n        - ", "      retired: # \u2028\n        - ", TURSO_FILE),
+    ],
+  ])("but more than them: %s", (_, head) => {
+    expect(otherChange(TURSO_FILE, head)).toEqual(expect.any(String));
   });
 });
 
