@@ -1,9 +1,18 @@
 /** What stands for a consumer's users in a rehearsal: where they ask, what they hold, and whether an old value still works. */
 import { Client, DatabaseError } from "pg";
 import type { LocalCloud } from "../test/cloud";
+import { statusOf } from "./by-hand";
 
-export const KINDS = ["random", "postgres"] as const;
+export const KINDS = ["random", "postgres", "turso-token", "turso-invalidate"] as const;
 export type Kind = (typeof KINDS)[number];
+
+/** What config calls the credentials of a kind. */
+export const CONFIG_KIND: Record<Kind, string> = {
+  random: "random",
+  postgres: "postgres",
+  "turso-token": "turso",
+  "turso-invalidate": "turso",
+};
 
 /** Somebody who holds what the credential is at one time. */
 export interface Holder {
@@ -21,7 +30,7 @@ export interface Clients {
   hold(): Promise<Holder>;
 }
 
-const WORKER = "rounds-api";
+export const WORKER = "rounds-api";
 
 export const clients: Record<Kind, (cloud: LocalCloud) => Clients> = {
   /** Users with a session that the Worker signed: let in as long as the key that signed it is current or previous. */
@@ -59,7 +68,31 @@ export const clients: Record<Kind, (cloud: LocalCloud) => Clients> = {
       },
     };
   },
+
+  "turso-token": turso,
+  "turso-invalidate": turso,
 };
+
+/** Users whose every request makes the Worker ask its Turso database; the value's holder is whoever has the token. */
+function turso(cloud: LocalCloud): Clients {
+  const value = () => cloud.cloudflare.state(WORKER).secrets["TURSO_AUTH_TOKEN"];
+  return {
+    url: `${cloud.workerUrl(WORKER)}turso`,
+    value,
+    hold() {
+      const token = value();
+      if (token === undefined) throw new Error("the Worker rounds-api has no TURSO_AUTH_TOKEN");
+      return Promise.resolve({
+        headers: {},
+        async isAccepted() {
+          const status = await statusOf(cloud, token);
+          if (status !== 200 && status !== 401) throw new Error(`a token was answered with status ${status}`);
+          return status === 200;
+        },
+      });
+    },
+  };
+}
 
 /** Wrong password, no such login, login blocked: https://www.postgresql.org/docs/18/errcodes-appendix.html, class 28. */
 async function logsIn(connectionString: string): Promise<boolean> {

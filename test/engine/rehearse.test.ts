@@ -1,6 +1,7 @@
-// Proves that `npm run rehearse` rolls, retires and rolls back for real with no failed request, prints the table and the JSON
-// document that programs read, writes nothing into the checkout, and leaves no process and no folder behind, also on Ctrl-C;
-// and that requests that fail and an update that fails are problems. It does not prove what clients elsewhere would notice.
+// Proves that `npm run rehearse` rolls, retires and rolls back for real with no failed request, that an invalidation fails some
+// and kills every older token, and that the order "mint, deliver, wait, rotate" fails them until it is repaired; that it prints the
+// table and the JSON document that programs read, writes nothing into the checkout, and leaves no process and no folder behind,
+// also on Ctrl-C; and that requests that fail and an update that fails are problems. Not what clients elsewhere would notice.
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -10,8 +11,8 @@ import { bringUp, rehearse, type Report } from "../../operations/rehearse";
 import { startScene } from "../support/scene";
 
 const CHECKOUT = path.resolve(__dirname, "..", "..");
-/** Both kinds, on a slow machine with other work. */
-const REHEARSAL_MS = 6 * 60_000;
+/** Every kind, on a slow machine with other work. */
+const REHEARSAL_MS = 9 * 60_000;
 
 interface Ended {
   code: number | null;
@@ -63,7 +64,7 @@ function leftovers(): string[] {
 
 describe("npm run rehearse", () => {
   it(
-    "rolls, retires and rolls back each kind without a failed request, and reports it to programs",
+    "rolls, retires and rolls back each kind without a failed request, invalidates with some, and reports it to programs",
     async () => {
       const before = fs.readFileSync(path.join(CHECKOUT, "Pulumi.local.yaml"), "utf8");
       const { code, stdout, stderr } = await command(["--json"]);
@@ -74,20 +75,34 @@ describe("npm run rehearse", () => {
         plugins: Record<string, unknown>;
       };
       const steps = ["roll", "retire", "roll again", "roll back"];
-      expect(report.rows.map(({ kind, step, failed }) => ({ kind, step, failed }))).toEqual(
-        ["random", "postgres"].flatMap((kind) => steps.map((step) => ({ kind, step, failed: 0 }))),
+      const overlapping = ["random", "postgres", "turso-token"].flatMap((kind) =>
+        steps.map((step) => ({ kind, step })),
       );
-      for (const { requests, worstGapMs, updateMs } of report.rows) {
+      const breaking = ["invalidate", "seed's order"].map((step) => ({ kind: "turso-invalidate", step }));
+      expect(report.rows.map(({ kind, step }) => ({ kind, step }))).toEqual([...overlapping, ...breaking]);
+      for (const { requests, updateMs } of report.rows) {
         expect(requests).toBeGreaterThanOrEqual(1000);
-        expect(worstGapMs).toBeLessThan(5000);
         expect(updateMs).toBeGreaterThan(0);
       }
+      const [invalidate, seedsOrder] = report.rows.slice(overlapping.length);
+      for (const { failed, worstGapMs } of report.rows.slice(0, overlapping.length)) {
+        expect(failed).toBe(0);
+        expect(worstGapMs).toBeLessThan(5000);
+      }
+      expect(invalidate?.["failed"]).toBeGreaterThan(0);
+      expect(seedsOrder?.["failed"]).toBeGreaterThan(200);
+      // The rotate at the end of that order is an outage until somebody notices; an invalidation ends its own.
+      expect(seedsOrder?.["worstGapMs"]).toBeGreaterThan(Number(invalidate?.["worstGapMs"]));
       expect(report.engine["version"]).toMatch(/^\d+\.\d+\.\d+/);
       expect(["path", "npm", "go-build"]).toContain(report.engine["origin"]);
       expect(Object.keys(report.plugins)).toEqual(expect.arrayContaining(["random", "postgresql"]));
       for (const served of Object.values(report.plugins)) expect(["official", "stand-in"]).toContain(served);
       // With --json the table is for people on standard error; no colours off a terminal.
       expect(stderr).toMatch(/postgres +retire +\d+ +0 +\d+ +\d+ +old value refused/);
+      expect(stderr).toMatch(
+        /turso-token +retire +\d+ +0 +\d+ +\d+ +old token undelivered; it works on, and is listed/,
+      );
+      expect(stderr).toMatch(/turso-invalidate +invalidate +\d+ +\d+ +\d+ +\d+ +every older token refused \(401\)/);
       expect(stderr + stdout).not.toContain("\u001b[");
       expect(fs.readFileSync(path.join(CHECKOUT, "Pulumi.local.yaml"), "utf8")).toBe(before);
       await expect.poll(leftovers, { timeout: 20_000 }).toEqual([]);
@@ -129,7 +144,7 @@ describe("npm run rehearse", () => {
   it("says what is allowed instead of an unknown kind, and shows examples", async () => {
     const wrong = await command(["--only", "turso"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain("Allowed choices are random, postgres.");
+    expect(wrong.stderr).toContain("Allowed choices are random, postgres, turso-token, turso-invalidate.");
     const help = await command(["--help"]);
     expect(help.code).toBe(0);
     expect(help.stdout).toContain("npm run rehearse -- --only postgres");
