@@ -1,5 +1,7 @@
 import type { TursoCredential, TursoAccount, TursoTarget } from "../rotation/model";
 
+import { compareStamps } from "../rotation/stamp";
+
 /** What config asks of a group or a database. Its reason is for people, and changes nothing. */
 export interface Asked {
   /** The stamp of `invalidated`; empty if there is none. */
@@ -31,6 +33,15 @@ export function targetOf(key: string): TursoTarget {
 /** The group that a target is in, or is. */
 export function groupOf({ databases }: Pick<Targets, "databases">, { kind, name }: TursoTarget): string {
   return kind === "group" ? name : (databases[name] ?? "");
+}
+
+/**
+ * Whether config asks for an invalidation that has not been carried out. An older stamp than the last one is an edit that was taken
+ * back: it asks for nothing.
+ */
+export function begins(asked: Pick<Asked, "stamp" | "readOnly">, was: Pick<Asked, "stamp" | "readOnly">): boolean {
+  const isNewer = asked.stamp !== "" && (was.stamp === "" || compareStamps(asked.stamp, was.stamp) > 0);
+  return isNewer || (asked.readOnly !== "" && was.readOnly === "");
 }
 
 /** Where in the config a target stands. */

@@ -2,9 +2,10 @@ import { randomBytes } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import type { TursoTarget } from "../rotation/model";
 import { isUnknown, sameInputs } from "../thin.provider";
-import { missingScopes, type TursoApi, TursoError } from "./api";
+import { type TursoApi, TursoError } from "./api";
 import { askToken } from "./data";
-import { keyOf, targetOf, type Targets, whereOf } from "./targets";
+import { preflight } from "./preflight";
+import { begins, keyOf, targetOf, groupOf, type Targets, whereOf } from "./targets";
 
 /** A read-only token that was minted and recorded before a call of `auth/rotate`: refused, it shows that the call took effect. */
 export interface Canary {
@@ -15,6 +16,8 @@ export interface Canary {
   /** Where it is used. */
   url: string;
   jwt: string;
+  /** Whether its attempt began an incident, which blocks writes too. */
+  blocks?: boolean;
 }
 
 export interface Inputs extends Targets {
@@ -36,6 +39,9 @@ export interface Outputs extends Inputs {
   /** Another text at each edit, so that the invalidation looks again. */
   edit: string;
 }
+
+/** In a group with more databases the rest is taken to behave like these. */
+const mostWitnesses = 50;
 
 /** Canaries of this process: no earlier run can have called `auth/rotate` after they were minted. */
 export const mintedHere = new Set<string>();
@@ -66,42 +72,6 @@ export function tursoCanary(
   };
 }
 
-/** Every problem that the API can tell of, each as a failed property. */
-async function preflight(api: TursoApi, targets: Targets, needs: string[]): Promise<pulumi.dynamic.CheckFailure[]> {
-  const failures: pulumi.dynamic.CheckFailure[] = [];
-  const noting = (property: string, work: Promise<unknown>): Promise<unknown> =>
-    work.catch((error: unknown) => {
-      if (!(error instanceof TursoError)) throw error;
-      failures.push({ property, reason: error.message });
-    });
-  await noting("organization", api.validate());
-  if (failures.length > 0) return failures; // with a token that is refused nothing else can be asked
-  const scopes = await api.ownScopes();
-  const missing = scopes === undefined ? [] : missingScopes(scopes, needs);
-  if (missing.length > 0) {
-    failures.push({
-      property: "needs",
-      reason: `the platform token lacks the scope ${missing.join(", ")}; mint one that has it and set it with \`pulumi config set --secret tursoApiToken\``,
-    });
-  }
-  await Promise.all([
-    ...targets.groups.map((name) => noting("groups", api.group(name))),
-    ...Object.entries(targets.databases).map(([name, group]) =>
-      noting(
-        "databases",
-        api.database(name).then((found) => {
-          if (found.group === group) return;
-          throw new TursoError(
-            "rejected",
-            `the database ${name} is in the group ${found.group}, but ${whereOf({ kind: "database", name })}.group is ${group}. Correct it: who shares a group shares each invalidation.`,
-          );
-        }),
-      ),
-    ),
-  ]);
-  return failures;
-}
-
 interface Attempt {
   key: string;
   canaries: Canary[][];
@@ -111,11 +81,9 @@ interface Attempt {
 
 /** Mints a canary for each target whose invalidation this config begins. */
 async function watch(api: TursoApi, news: Inputs, olds: Outputs | undefined): Promise<Outputs> {
-  const made = await Promise.all(
-    [...new Set([...Object.keys(news.asked), ...Object.keys(olds?.asked ?? {})])].map((key) =>
-      attempt(api, key, news, olds),
-    ),
-  );
+  // A target that is asked no more keeps its canaries: its crashed attempt may not have been looked at yet.
+  const keys = new Set([news.asked, olds?.asked ?? {}, olds?.canaries ?? {}].flatMap(Object.keys));
+  const made = await Promise.all([...keys].map((key) => attempt(api, key, news, olds)));
   const failed = made.filter(({ failure }) => failure !== undefined).map(({ key }) => key);
   const asked = Object.entries(news.asked).filter(([key]) => !failed.includes(key));
   const asBefore = Object.entries(olds?.asked ?? {}).filter(([key]) => failed.includes(key));
@@ -135,13 +103,14 @@ async function attempt(api: TursoApi, key: string, news: Inputs, olds: Outputs |
   const was = olds?.asked[key] ?? { stamp: "", readOnly: "" };
   const canaries = olds?.canaries[key] ?? [];
   const before = olds?.before[key] ?? {};
+  if (!begins(asked, was)) return { key, canaries, before };
   const beginsIncident = asked.readOnly !== "" && was.readOnly === "";
-  if (!beginsIncident && (asked.stamp === "" || asked.stamp === was.stamp)) return { key, canaries, before };
   try {
     const target = targetOf(key);
+    const [decides, ...witnesses] = await mintCanaries(api, target, news);
     return {
       key,
-      canaries: [await mintCanaries(api, target, news), ...canaries.slice(0, 1)],
+      canaries: [[{ ...decides, blocks: beginsIncident }, ...witnesses], ...canaries.slice(0, 1)],
       before: beginsIncident ? await blockedNow(api, target) : before,
     };
   } catch (error) {
@@ -155,26 +124,32 @@ async function blockedNow(api: TursoApi, { kind, name }: TursoTarget): Promise<R
   return Object.fromEntries(databases.map((database) => [database.name, database.blockWrites]));
 }
 
-/** One that decides, and for a database one on its group and on each sibling: whether these die too is documented both ways. */
-async function mintCanaries(api: TursoApi, target: TursoTarget, targets: Targets): Promise<Canary[]> {
-  const decides = await mintCanary(api, target, await proofUrl(api, target), "2d");
-  if (target.kind === "group") return [decides];
-  const group = targets.databases[target.name] ?? "";
-  const siblings = Object.keys(targets.databases).filter(
-    (name) => targets.databases[name] === group && name !== target.name,
-  );
+/** One that decides, and one on everything else that shares its keys, or does not: both are documented, and both were seen. */
+async function mintCanaries(api: TursoApi, target: TursoTarget, targets: Targets): Promise<[Canary, ...Canary[]]> {
+  const decides = await mintCanary(api, target, await proofUrl(api, target));
+  const group = groupOf(targets, target);
+  const declared = Object.keys(targets.databases).filter((name) => targets.databases[name] === group);
+  const listed = await api.databasesOf(group).catch(() => []); // an account's token may not list
+  const names = [...new Set([...declared, ...listed.map(({ name }) => name)])].slice(0, mostWitnesses);
   const others: TursoTarget[] = [
     { kind: "group", name: group },
-    ...siblings.slice(0, 20).map((name) => ({ kind: "database" as const, name })),
+    ...names.map((name) => ({ kind: "database" as const, name })),
   ];
   const witnesses = await Promise.all(
-    others.map(async (other) => mintCanary(api, other, await proofUrl(api, other), "1h").catch(() => undefined)),
+    others
+      .filter((other) => keyOf(other) !== keyOf(target))
+      .map(async (other) => mintCanary(api, other, await proofUrl(api, other)).catch(() => undefined)),
   );
   return [decides, ...witnesses.flatMap((one) => one ?? [])];
 }
 
-export async function mintCanary(api: TursoApi, target: TursoTarget, url: string, expiration: string): Promise<Canary> {
-  const jwt = await api.mintToken(target, { authorization: "read-only", expiration, permissions: [], attach: [] });
+export async function mintCanary(api: TursoApi, target: TursoTarget, url: string): Promise<Canary> {
+  const jwt = await api.mintToken(target, {
+    authorization: "read-only",
+    expiration: "2d",
+    permissions: [],
+    attach: [],
+  });
   const state = await askToken(url, jwt);
   if (state !== "works") {
     const why = state === "refused" ? "was refused" : `could not be tried (${state.unknown})`;

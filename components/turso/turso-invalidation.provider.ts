@@ -1,11 +1,10 @@
 import { randomBytes } from "node:crypto";
-import { setTimeout as pause } from "node:timers/promises";
 import type * as pulumi from "@pulumi/pulumi";
 import { sameInputs } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
-import { askToken, expiryOf } from "./data";
-import { groupOf, keyOf, targetOf, type Targets, whereOf } from "./targets";
-import { type Canary, mintCanary, mintedHere, type Outputs as CanaryOutputs } from "./turso-canary.provider";
+import { type Others, patienceWith, rotateUntilRefused, watch } from "./rotate";
+import { begins, groupOf, keyOf, targetOf, type Targets, whereOf } from "./targets";
+import type { Canary, Outputs as CanaryOutputs } from "./turso-canary.provider";
 
 export interface Inputs extends Targets {
   organization: string;
@@ -40,15 +39,14 @@ export interface Outputs extends Inputs {
   standing: Record<string, Standing>;
   /** By target, why its invalidation failed; it kept its tokens unless the text says otherwise. */
   failures: Record<string, string>;
-  /** By invalidated database, what its group's and its siblings' tokens did. */
+  /** By invalidated target, what became of the other tokens of its group: `refused`, `works`, or more words. */
   findings: Record<string, Record<string, string>>;
 }
 
 const untouched: Done = { stamp: "", readOnly: "", blocked: false, seen: [] };
-/** How long an unanswered call, or one of a run that crashed, may take to have its effect. */
-const lookMs = 5000;
-/** How long an answered call may take. Turso gives no figure. */
-const effectMs = 60_000;
+/** How long the databases of a group may lag behind it, and how long a sibling is given, whose fate is only recorded. */
+const groupLagMs = 2000;
+const siblingLagMs = 200;
 
 /** CRUD of the invalidations; see components/turso/turso-organization.ts. */
 export function tursoInvalidation(api: TursoApi): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
@@ -71,13 +69,14 @@ interface Outcome {
 
 /** Groups at once; in a group one target after the other, since one may take the tokens of the next with it. */
 async function invalidateAll(api: TursoApi, news: Inputs, olds: Outputs | undefined): Promise<Outputs> {
-  const keys = [...new Set([...Object.keys(news.asked), ...Object.keys(olds?.done ?? {})])];
+  // Also what is asked no more: an edit that was taken back before its crashed run was looked at is in the canaries alone.
+  const keys = [...new Set([news.asked, olds?.done ?? {}, news.canaries].flatMap(Object.keys))];
   const byGroup = news.groups.map((group) =>
     keys
       .filter((key) => groupOf(news, targetOf(key)) === group)
       .sort((a, b) => Number(b.startsWith("group:")) - Number(a.startsWith("group:"))),
   );
-  const others = { succeeded: false };
+  const others: Others = { succeeded: false };
   const outcomes = (
     await Promise.all(
       byGroup.map(async (ofGroup) => {
@@ -93,7 +92,7 @@ async function invalidateAll(api: TursoApi, news: Inputs, olds: Outputs | undefi
   const done = Object.fromEntries(outcomes.map((one) => [one.key, one.done]));
   return {
     ...news,
-    done: Object.fromEntries(Object.entries(done).filter(([key, { blocked }]) => key in news.asked || blocked)),
+    done,
     standing: standingOf(news, olds, outcomes, done),
     failures: Object.fromEntries(
       outcomes.flatMap(({ key, failure }) => (failure === undefined ? [] : [[key, failure]])),
@@ -129,23 +128,28 @@ async function settle(
   key: string,
   news: Inputs,
   olds: Outputs | undefined,
-  others: { succeeded: boolean },
+  others: Others,
 ): Promise<Outcome> {
   const was = olds?.done[key] ?? untouched;
   const asked = news.asked[key] ?? { stamp: "", readOnly: "", reason: "" };
   const attempts = news.canaries[key] ?? [];
   const unseen = attempts.filter(([canary]) => canary !== undefined && !was.seen.includes(canary.tag));
-  const begins = (asked.stamp !== "" && asked.stamp !== was.stamp) || (asked.readOnly !== "" && was.readOnly === "");
   let effective = false;
-  if (begins) {
-    const canary = unseen[0]?.[0];
-    const failure = canary ? await invalidate(api, key, canary, others) : (news.unwatched[key] ?? "it has no canary");
-    if (failure !== undefined) return { key, done: was, effective, failure: `${wordsOf(key)}: ${failure}` };
+  let finding: Record<string, string> | undefined;
+  if (begins(asked, was)) {
+    const [canary, ...witnesses] = unseen[0] ?? [];
+    const failed = (failure: string) => ({ key, done: was, effective, failure: `${wordsOf(key)}: ${failure}` });
+    if (!canary) return failed(news.unwatched[key] ?? "it has no canary");
+    const failure = await rotateUntilRefused(api, canary, others);
+    if (failure !== undefined) return failed(failure);
     effective = true;
+    const around = await lookAround(api, key, witnesses, others);
+    if (around.failure !== undefined) return { ...failed(around.failure), finding: around.finding };
+    finding = around.finding;
   } else {
     // An edit that was taken back: its crashed run may have called rotate, and then what consumers hold is dead.
     for (const [canary] of unseen)
-      if (canary && (await watch(canary, mintedHere.has(canary.tag) ? 0 : lookMs)) !== "works") effective = true;
+      if (canary && (await watch(canary, patienceWith(canary))) !== "works") effective = true;
   }
   const done: Done = {
     stamp: asked.stamp,
@@ -153,10 +157,11 @@ async function settle(
     blocked: was.blocked,
     seen: attempts.flatMap(([canary]) => canary?.tag ?? []),
   };
-  const finding = effective ? await findingOf(unseen[0] ?? []) : undefined;
   const outcome: Outcome = { key, done, effective, ...(finding ? { finding } : {}) };
   try {
-    if ((asked.readOnly !== "") !== was.blocked || unseen.length > 0)
+    // What an operator blocked after an earlier incident is not this one's to unblock.
+    const mayBeBlocked = was.blocked || unseen.some(([canary]) => canary?.blocks === true);
+    if (asked.readOnly === "" ? mayBeBlocked : !was.blocked || unseen.length > 0)
       await blockWrites(api, news.before[key] ?? {}, asked.readOnly !== "");
     return { ...outcome, done: { ...done, blocked: asked.readOnly !== "" } };
   } catch (error) {
@@ -175,75 +180,22 @@ function wordsOf(key: string): string {
 }
 
 /**
- * Calls `auth/rotate` until the canary is refused, and never again after that: nothing was minted meanwhile, so nothing new is lost.
- *
- * @returns why it failed; undefined when the canary is refused.
+ * What became of the other canaries. A group's invalidation is meant to reach every database; one whose tokens outlive it (seen at
+ * Turso) is invalidated by a call of its own. A database's is not meant to reach its siblings: their finding is recorded, no more.
  */
-async function invalidate(
-  api: TursoApi,
-  key: string,
-  recorded: Canary,
-  others: { succeeded: boolean },
-): Promise<string | undefined> {
-  try {
-    let canary = recorded;
-    let state = await watch(canary, mintedHere.has(canary.tag) ? 0 : lookMs);
-    if (state === "refused") {
-      if (!mayHaveExpired(canary)) return undefined; // an earlier run's call took effect, or the group's did
-      canary = await mintCanary(api, targetOf(key), canary.url, "2d");
-    }
-    // With others waiting for their new tokens, a second try is left to the next update.
-    for (let attempt = 1; attempt === 1 || (attempt === 2 && !others.succeeded); attempt++) {
-      const answered = await api.rotate(targetOf(key)).then(
-        () => undefined,
-        (error: unknown) => {
-          if (error instanceof TursoError) return error;
-          throw error;
-        },
-      );
-      if (answered && answered.fault !== "unavailable") return answered.message;
-      state = await watch(canary, answered ? lookMs : effectMs);
-      if (state === "refused") return undefined;
-      if (!answered)
-        return `Turso answered that its tokens are invalidated, but one that was minted before still works after ${effectMs / 1000} s. Run the update again: it looks before it calls again`;
-      if (attempt === 2 || others.succeeded)
-        return `${answered.message}. A token that was minted before still works, so it was not invalidated`;
-    }
-    return "it was not invalidated";
-  } catch (error) {
-    if (error instanceof TursoError) return error.message;
-    throw error;
-  }
-}
-
-/** Asks until the canary is refused three times in a row, or `ms` is over. */
-async function watch(canary: Canary, ms: number): Promise<"works" | "refused" | "unknown"> {
-  const until = performance.now() + ms;
-  for (let row = 0; ;) {
-    const state = await askToken(canary.url, canary.jwt);
-    row = state === "refused" ? row + 1 : 0;
-    if (row === 3) return "refused";
-    if (row > 0) continue;
-    if (performance.now() >= until) return state === "works" ? "works" : "unknown";
-    await pause(50);
-  }
-}
-
-/** Refused for its age, a canary says nothing. A day's margin, so that a clock that is wrong makes one call too many, never one too few. */
-function mayHaveExpired({ jwt }: Canary): boolean {
-  const expires = expiryOf(jwt);
-  return expires !== undefined && expires - Date.now() / 1000 < 86_400;
-}
-
-async function findingOf([, ...witnesses]: Canary[]): Promise<Record<string, string> | undefined> {
-  if (witnesses.length === 0) return undefined;
-  const states = await Promise.all(witnesses.map(({ url, jwt }) => askToken(url, jwt)));
-  return Object.fromEntries(
-    witnesses.map(({ on }, index) => {
-      const state = states[index];
-      return [on, typeof state === "string" ? state : "unknown"];
+async function lookAround(api: TursoApi, key: string, witnesses: Canary[], others: Others) {
+  const finding: Record<string, string> = {};
+  const failures: string[] = [];
+  await Promise.all(
+    witnesses.map(async (witness) => {
+      finding[witness.on] = await watch(witness, key.startsWith("group:") ? groupLagMs : siblingLagMs);
+      if (finding[witness.on] !== "works" || !key.startsWith("group:") || !witness.on.startsWith("database:")) return;
+      const failure = await rotateUntilRefused(api, witness, others);
+      if (failure === undefined) finding[witness.on] = "outlived it, and was invalidated by a call of its own";
+      else failures.push(`tokens of the ${wordsOf(witness.on)} outlived it: ${failure}`);
     }),
   );
+  return { finding, ...(failures.length > 0 ? { failure: failures.join("; ") } : {}) };
 }
 
 /** Blocks the writes of each database, or gives back what was there when the incident began. */

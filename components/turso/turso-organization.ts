@@ -48,9 +48,10 @@ export class TursoOrganization extends pulumi.ComponentResource {
     const same = { organization, ...targetsOf(args.organization, args.credentials) };
     const canary = new TursoCanary(name, { ...same, needs: needsOf(args) }, after);
     const settings = declareSettings();
+    const before = canary.before.apply((recorded) => withDeclared(recorded, args.organization));
     const invalidation = new TursoInvalidation(
       name,
-      { ...same, canaries: canary.canaries, unwatched: canary.failures, before: canary.before, edit: canary.edit },
+      { ...same, canaries: canary.canaries, unwatched: canary.failures, before, edit: canary.edit },
       { ...after, dependsOn: [...(args.after ?? []), ...settings] },
     );
     this.standing = invalidation.standing;
@@ -91,6 +92,17 @@ export class TursoOrganization extends pulumi.ComponentResource {
 function settingsOf(settings: Organization["databases"][number]["settings"], incident: boolean) {
   const { blockWrites, ...rest } = settings;
   return incident || blockWrites === undefined ? rest : { ...rest, blockWrites };
+}
+
+/** What the end of an incident gives back: what config declares by then, else what was there when it began. */
+function withDeclared(recorded: InvalidationInputs["before"], { databases }: Organization): typeof recorded {
+  const declared = new Map(databases.map(({ name, settings }) => [name, settings.blockWrites]));
+  return Object.fromEntries(
+    Object.entries(recorded).map(([key, of]) => [
+      key,
+      Object.fromEntries(Object.entries(of).map(([name, was]) => [name, declared.get(name) ?? was])),
+    ]),
+  );
 }
 
 function isInIncident({ groups }: Organization, database: Organization["databases"][number]): boolean {

@@ -4,6 +4,7 @@ import type { Stamp, TursoCredential, TursoTarget } from "../rotation/model";
 import { isUnknown } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { askToken, expiryOf, proveToken, TokenProofError } from "./data";
+import { scopeFailures } from "./preflight";
 import { whereOf } from "./targets";
 import { proofUrl } from "./turso-canary.provider";
 
@@ -59,12 +60,13 @@ export function tursoToken(
   warn: (line: string) => void,
 ): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
   return {
-    /** A wrong platform token or an unknown name stops the preview. Only for a new one: the canaries' check sees to invalidations. */
+    /** A wrong platform token, a missing scope or an unknown name stops the preview. Only for a new one: the canaries' check sees to invalidations. */
     async check(olds, news) {
       if (isUnknown(news) || news.place === "retired" || "stamp" in olds) return { inputs: news };
       const { kind, name } = news.target;
+      const failures = await scopeFailures(api, ["read", `${kind === "group" ? "group" : "db"}:mint-token`]);
+      if (failures.length > 0) return { inputs: news, failures };
       try {
-        await api.validate();
         await (kind === "group" ? api.group(name) : api.database(name));
         return { inputs: news };
       } catch (error) {

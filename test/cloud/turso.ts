@@ -5,7 +5,7 @@
  */
 import { startService, type Service } from "./faults";
 import { handleApi, refusal } from "./turso/api";
-import { Organization, type TursoEvent } from "./turso/organization";
+import { type BlastRadius, Organization, type TursoEvent } from "./turso/organization";
 import { PlatformTokens, type PlatformTokenOptions } from "./turso/platform-tokens";
 import { startSqld } from "./turso/sqld";
 
@@ -39,11 +39,8 @@ export interface LocalTurso extends Pick<Service, "calls" | "faults" | "onCall">
   revokePlatform(token: string): void;
   /** Every platform token that was made and not revoked; for leak scans. */
   platformTokens(): string[];
-  /**
-   * What a rotation of one database reaches: `group` changes the keys of its group and of every database in it,
-   * `database` its own alone. @default group
-   */
-  setBlastRadius(radius: "group" | "database"): void;
+  /** Which keys a rotation changes; the vendor's own pages differ. @default group */
+  setBlastRadius(radius: BlastRadius): void;
   /** Later rotations are answered at once and change the keys so much later; until then tokens get the old ones. */
   setEffectDelay(ms: number): void;
   /** The calls to rotate that were carried out, in order. */

@@ -124,7 +124,7 @@ async function crashThenUp(victim: Victim, point: Point, next: string[]): Promis
   const tag = tagInState(next[0] ?? "");
   // What is delivered has been minted; before that, it may or may not be in state.
   if (point.label.startsWith("PATCH")) expect(tag, where).toBeDefined();
-  await recover(victim);
+  await crashes.recover(victim);
   live = next;
   await converged(where);
   await loginsWork(where);
@@ -137,7 +137,7 @@ async function crashThenTakeBack(victim: Victim, point: Point, next: string[]): 
   edit(next);
   await crashes.kill(victim, point);
   edit(live);
-  await recover(victim);
+  await crashes.recover(victim);
   await converged(where);
   await loginsWork(where);
 }
@@ -147,11 +147,6 @@ function describePoint(victim: Victim, { at, label, phase }: Point, next: string
 }
 
 /** An engine that was killed leaves its lock; one whose provider was killed ends in order. */
-async function recover(victim: Victim): Promise<void> {
-  if (victim === "engine") await must(scene.stack.cancel());
-  await must(scene.stack.up());
-}
-
 /** What must hold when an update has succeeded: nothing left to do, the Worker current, nobody forgotten, no request failed. */
 async function converged(where: string): Promise<void> {
   const [current = ""] = live;

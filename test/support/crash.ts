@@ -1,12 +1,13 @@
 /**
  * Kills the engine, or the process of the dynamic providers, at a chosen mutating call of an update: at Postgres by a
- * proxy, at the Cloudflare API by its own listener. A run without a point to stop at lists the calls that there are.
+ * proxy, at the Cloudflare and the Turso API by their own listeners. A run without a point to stop at lists the calls that there are.
  */
 import * as fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Gate, type Phase, type PostgresProxy, startPostgresProxy } from "./crash-proxy";
+import type { CallEvent } from "../cloud/faults";
 import { descendants } from "./engine/descendants";
-import type { Scene } from "./scene";
+import { must, type Scene } from "./scene";
 
 export type Victim = "engine" | "provider";
 
@@ -24,17 +25,19 @@ export interface Crashes {
   count(): Promise<{ code: number; output: string; calls: string[] }>;
   /** `up` with the victim killed at the point. Throws unless the point was met and the update failed of it. */
   kill(victim: Victim, point: Point): Promise<void>;
+  /** `up` after that, which must succeed; a killed engine leaves its lock behind. */
+  recover(victim: Victim): Promise<void>;
   stop(): Promise<void>;
 }
 
 /**
  * Every state that a crash at a mutating call can leave: before each call; and after those whose effect lasts and which end
- * their operation, a commit and a call of the API. After any other statement the server holds what it holds before the next.
+ * their operation, a commit and a call of an API. After any other statement the server holds what it holds before the next.
  */
 export function pointsOf(calls: string[]): Point[] {
   return calls.flatMap((label, at): Point[] => {
     const before: Point = { at, label, phase: "before" };
-    const lasts = label === "COMMIT" || label.startsWith("PATCH");
+    const lasts = label === "COMMIT" || /^(PATCH|POST) /.test(label);
     return lasts ? [before, { at, label, phase: "after" }] : [before];
   });
 }
@@ -49,11 +52,13 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
     return (await strike?.(label, phase)) === true ? "drop" : "pass";
   };
   const proxy: PostgresProxy = await startPostgresProxy(scene.cloud.postgres, gate);
-  scene.cloud.cloudflare.onCall(async ({ phase, method, path }) => {
+  const onCall = async ({ phase, method, path }: CallEvent): Promise<void> => {
     const verdict = await gate(`${method} ${path.split("/").at(-1) ?? ""}`, phase);
     // Whoever asked is dead; a refusal keeps the call from being applied after all.
     if (verdict === "drop") throw new Error("the client was killed at this call");
-  });
+  };
+  const apis = [scene.cloud.cloudflare, scene.cloud.turso];
+  for (const api of apis) api.onCall(onCall);
 
   const up = (): { pid: number; done: Promise<{ code: number; output: string }> } => {
     calls = [];
@@ -102,8 +107,12 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
         strike = undefined;
       }
     },
+    async recover(victim) {
+      if (victim === "engine") await must(scene.stack.cancel());
+      await must(scene.stack.up());
+    },
     async stop() {
-      scene.cloud.cloudflare.onCall(undefined);
+      for (const api of apis) api.onCall(undefined);
       await proxy.stop();
     },
   };

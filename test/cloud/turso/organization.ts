@@ -64,7 +64,11 @@ interface Keys {
   privateKey: KeyObject;
 }
 
-type BlastRadius = "group" | "database";
+/**
+ * `group`: either call changes the keys of the group and of every database in it. `database`: a database's call its own alone, a
+ * group's all of them. `own key`: each its own key alone, so that tokens of a database outlive the call for its group.
+ */
+export type BlastRadius = "group" | "database" | "own key";
 
 export class Organization {
   readonly groups = new Map<string, Group>();
@@ -231,11 +235,12 @@ export class Organization {
   private async changeKeys(target: TokenTarget): Promise<void> {
     const named = this.databases.get(target.name);
     const whole = target.kind === "group" ? this.groups.get(target.name) : named?.group;
-    const alone = target.kind === "database" && this.blastRadius === "database";
+    const alone = target.kind === "database" && this.blastRadius !== "group";
     if (!whole || (alone && !named)) return;
     const reached = alone && named ? [named] : this.inGroup(whole);
     if (!alone) whole.keys = newKeys();
-    for (const database of reached) database.keys = newKeys();
+    if (target.kind === "database" || this.blastRadius !== "own key")
+      for (const database of reached) database.keys = newKeys();
     await Promise.all(reached.map((database) => this.apply(database)));
     for (const { proxy } of reached) proxy.drop();
     this.log("effective", target);

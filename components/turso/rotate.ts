@@ -1,0 +1,79 @@
+/** Turso's `auth/rotate`, called until a token that was minted before is refused, and never again after that. */
+import { setTimeout as pause } from "node:timers/promises";
+import { type TursoApi, TursoError } from "./api";
+import { askToken, expiryOf } from "./data";
+import { targetOf } from "./targets";
+import { type Canary, mintCanary, mintedHere } from "./turso-canary.provider";
+
+/** What is known of the other targets of one update. */
+export interface Others {
+  /** Whether tokens of one are dead already: then their consumers are waiting. */
+  succeeded: boolean;
+}
+
+/** How long an unanswered call, or one of a run that crashed, may take to have its effect. */
+const lookMs = 5000;
+/** How long an answered call may take. Turso gives no figure. */
+const effectMs = 60_000;
+
+/** How long to look at a canary before believing that nothing is on its way: no time, if no run before this one had it. */
+export function patienceWith(canary: Canary): number {
+  return mintedHere.has(canary.tag) ? 0 : lookMs;
+}
+
+/**
+ * Calls `auth/rotate` until the canary is refused, and never again after that: nothing was minted meanwhile, so nothing new is lost.
+ *
+ * @returns why it failed; undefined when the canary is refused.
+ */
+export async function rotateUntilRefused(api: TursoApi, recorded: Canary, others: Others): Promise<string | undefined> {
+  const target = targetOf(recorded.on);
+  try {
+    let canary = recorded;
+    let state = await watch(canary, patienceWith(canary));
+    if (state === "refused") {
+      if (!mayHaveExpired(canary)) return undefined; // an earlier run's call took effect, or the group's did
+      canary = await mintCanary(api, target, canary.url);
+    }
+    // With others waiting for their new tokens, a second try is left to the next update.
+    for (let attempt = 1; attempt === 1 || (attempt === 2 && !others.succeeded); attempt++) {
+      const answered = await api.rotate(target).then(
+        () => undefined,
+        (error: unknown) => {
+          if (error instanceof TursoError) return error;
+          throw error;
+        },
+      );
+      if (answered && answered.fault !== "unavailable") return answered.message;
+      state = await watch(canary, answered ? lookMs : effectMs);
+      if (state === "refused") return undefined;
+      if (!answered)
+        return `Turso answered that its tokens are invalidated, but one that was minted before still works after ${effectMs / 1000} s. Run the update again: it looks before it calls again`;
+      if (attempt === 2 || others.succeeded)
+        return `${answered.message}. A token that was minted before still works, so it was not invalidated`;
+    }
+    return "it was not invalidated";
+  } catch (error) {
+    if (error instanceof TursoError) return error.message;
+    throw error;
+  }
+}
+
+/** Asks until the canary is refused three times in a row, or `ms` is over. */
+export async function watch(canary: Canary, ms: number): Promise<"works" | "refused" | "unknown"> {
+  const until = performance.now() + ms;
+  for (let row = 0; ;) {
+    const state = await askToken(canary.url, canary.jwt);
+    row = state === "refused" ? row + 1 : 0;
+    if (row === 3) return "refused";
+    if (row > 0) continue;
+    if (performance.now() >= until) return state === "works" ? "works" : "unknown";
+    await pause(50);
+  }
+}
+
+/** Refused for its age, a canary says nothing. A day's margin, so that a clock that is wrong makes one call too many, never one too few. */
+function mayHaveExpired({ jwt }: Canary): boolean {
+  const expires = expiryOf(jwt);
+  return expires !== undefined && expires - Date.now() / 1000 < 86_400;
+}
