@@ -72,3 +72,8 @@ export function targetsOf(organization: TursoAccount, credentials: readonly Turs
     asked: Object.fromEntries(asked.sort()),
   };
 }
+
+/** Another organisation's groups are other groups, whatever their names. */
+export function otherOrganization(olds: { organization: string }, news: { organization: string }): string[] {
+  return olds.organization === news.organization ? [] : ["organization"];
+}

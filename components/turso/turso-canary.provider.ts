@@ -5,7 +5,7 @@ import { isUnknown, sameInputs } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { askToken } from "./data";
 import { preflight } from "./preflight";
-import { begins, keyOf, targetOf, groupOf, type Targets, whereOf } from "./targets";
+import { begins, keyOf, otherOrganization, targetOf, groupOf, type Targets, whereOf } from "./targets";
 
 /** A read-only token that was minted and recorded before a call of `auth/rotate`: refused, it shows that the call took effect. */
 export interface Canary {
@@ -58,7 +58,8 @@ export function tursoCanary(
       return { inputs: news, failures: await preflight(api, news, news.needs) };
     },
 
-    diff: (_id, olds, news) => Promise.resolve({ changes: !sameInputs(olds, news) }),
+    diff: (_id, olds, news) =>
+      Promise.resolve({ changes: !sameInputs(olds, news), replaces: otherOrganization(olds, news) }),
     create: async (news) => ({ id: news.organization, outs: await watch(api, news, undefined) }),
     update: async (_id, olds, news) => ({ outs: await watch(api, news, olds) }),
 

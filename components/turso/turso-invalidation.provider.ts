@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { sameInputs } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { type Others, patienceWith, rotateUntilRefused, watch } from "./rotate";
-import { begins, groupOf, keyOf, targetOf, type Targets, whereOf } from "./targets";
+import { begins, groupOf, keyOf, otherOrganization, targetOf, type Targets, whereOf } from "./targets";
 import type { Canary, Outputs as CanaryOutputs } from "./turso-canary.provider";
 
 export interface Inputs extends Targets {
@@ -52,7 +52,10 @@ const siblingLagMs = 200;
 export function tursoInvalidation(api: TursoApi): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
   return {
     diff: (_id, olds, news) =>
-      Promise.resolve({ changes: Object.keys(olds.failures).length > 0 || !sameInputs(olds, news) }),
+      Promise.resolve({
+        changes: Object.keys(olds.failures).length > 0 || !sameInputs(olds, news),
+        replaces: otherOrganization(olds, news),
+      }),
     create: async (news) => ({ id: news.organization, outs: await invalidateAll(api, news, undefined) }),
     update: async (_id, olds, news) => ({ outs: await invalidateAll(api, news, olds) }),
   };

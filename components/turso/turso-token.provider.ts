@@ -80,7 +80,7 @@ export function tursoToken(
       const replaces = isOther || olds.organization !== news.organization ? ["target"] : [];
       const follows = (["place", "mark", "readOnly"] as const).some((key) => olds[key] !== news[key]);
       return Promise.resolve({
-        changes: replaces.length > 0 || follows || !olds.proven || olds.failure !== "",
+        changes: replaces.length > 0 || follows || !olds.proven || olds.failure !== "" || isLost(olds, news),
         replaces,
       });
     },
@@ -104,17 +104,22 @@ export function tursoToken(
       const outs = { ...olds, ...news, ...(await stillWorking(olds.replaced, olds.url)) };
       if (news.place === "retired") return { outs: { ...outs, proven: true, failure: "" } };
       const isOutdated = olds.under.mark !== news.mark || (olds.under.readOnly === "") !== (news.readOnly === "");
-      if (olds.jwt === "" || isOutdated) return { outs: await again(api, olds, outs) };
-      if (!olds.proven || (news.place === "current" && olds.place !== "current")) await prove(outs);
+      if (isOutdated || isLost(olds, news)) return { outs: await again(api, olds, outs) };
+      if (olds.proven && (news.place !== "current" || olds.place === "current"))
+        return { outs: { ...outs, failure: "" } };
+      // Becomes current again, or was minted by an update that could not prove it.
+      const state = olds.proven ? "works" : await askToken(olds.url, olds.jwt);
+      if (state === "refused") return { outs: await again(api, olds, outs) };
+      await prove(outs);
       return { outs: { ...outs, proven: true, failure: "" } };
     },
 
     async read(id, props) {
       if (!props) return {};
       const state = props.jwt === "" ? "refused" : await askToken(props.url, props.jwt);
-      // A live token that is refused is no longer there: the next update mints it again. A retired one is what `retired` waits for.
-      if (state === "refused" && props.place !== "retired" && props.proven) return {};
-      return { id, props: { ...props, ...(await stillWorking(props.replaced, props.url)) } };
+      // A live token that is refused is lost: the next update mints it again. A retired one is what `retired` waits for.
+      const jwt = state === "refused" && props.place !== "retired" ? "" : props.jwt;
+      return { id, props: { ...props, jwt, ...(await stillWorking(props.replaced, props.url)) } };
     },
 
     async delete(_id, props) {
@@ -146,13 +151,23 @@ export function tursoToken(
 const nothing = {
   jwt: "",
   tag: "",
-  expires: "never",
+  expires: "",
   url: "",
   proven: false,
   replaced: [],
   replacedExpire: [],
   failure: "",
 };
+
+/** Whether a token that is to work was never minted here, or was found refused. */
+function isLost(olds: Outputs, news: Inputs): boolean {
+  return olds.jwt === "" && isWanted(news);
+}
+
+/** During an incident the current generation alone is to work. */
+function isWanted({ place, readOnly }: Inputs): boolean {
+  return place === "current" || (place === "previous" && readOnly === "");
+}
 
 function underOf({ mark, readOnly }: Inputs): Outputs["under"] {
   return { mark, readOnly };
@@ -195,13 +210,15 @@ async function prove(outs: Outputs): Promise<void> {
  * consumers of this token may hold others that are minted already, and must get those.
  */
 async function again(api: TursoApi, olds: Outputs, outs: Outputs): Promise<Outputs> {
-  if (outs.readOnly !== "" && outs.place !== "current") return { ...outs, proven: true, failure: "" };
+  if (!isWanted(outs)) return { ...outs, proven: true, failure: "" };
   let minted: Outputs | undefined;
   try {
     minted = { ...outs, ...(await mint(api, outs)) };
     await prove(minted);
   } catch (error) {
-    if (!(error instanceof TursoError) && !(error instanceof TokenProofError)) throw error;
+    // Without a token that was proven before there is nothing that consumers could keep.
+    if (olds.jwt === "" || !olds.proven || !(error instanceof TursoError || error instanceof TokenProofError))
+      throw error;
     const unproven = minted ? [{ jwt: minted.jwt, expires: minted.expires }] : [];
     const rest = await stillWorking([...outs.replaced, ...unproven], outs.url);
     return { ...outs, ...rest, failure: `${outs.credential}@${outs.stamp}: ${error.message}` };
