@@ -1,0 +1,136 @@
+/**
+ * For tests of Turso's CRUD without the engine: a local Turso, and updates as the engine would make them: canaries, invalidation,
+ * then tokens, each from the state that the one before left, and only where its diff asks for it.
+ */
+import type * as pulumi from "@pulumi/pulumi";
+import type { TursoTarget } from "../../components/rotation/model";
+import { TursoApi } from "../../components/turso/api";
+import { type Asked, groupOf, keyOf, type Targets } from "../../components/turso/targets";
+import { mintedHere, type Outputs as Canaries, tursoCanary } from "../../components/turso/turso-canary.provider";
+import { type Outputs as Invalidations, tursoInvalidation } from "../../components/turso/turso-invalidation.provider";
+import {
+  type Inputs as TokenInputs,
+  type Outputs as Token,
+  tursoToken,
+} from "../../components/turso/turso-token.provider";
+import { type LocalTurso, startTurso } from "../cloud/turso";
+
+type Provider<I, O> = pulumi.dynamic.ResourceProvider<I, O>;
+
+export interface Updates {
+  turso: LocalTurso;
+  /** By target. */
+  tokens: Record<string, Token>;
+  invalidation: () => Invalidations;
+  /** An update of this config: by target `group:NAME` or `database:NAME`, its stamp. */
+  up(asked: Record<string, string>): Promise<void>;
+  /** As far as a run gets that is killed before it calls `auth/rotate`; the next update is another process's. */
+  upToCanaries(asked: Record<string, string>): Promise<void>;
+  refresh(): Promise<void>;
+  /** What Turso did since the last time that this was asked: `rotate group default`. */
+  events(): string[];
+  stop(): Promise<void>;
+}
+
+/** Tokens of these targets are minted when this returns. */
+export async function startUpdates(databases: Record<string, { group: string }>, targets: string[]): Promise<Updates> {
+  const turso = await startTurso({ databases });
+  const api = new TursoApi(turso, turso.platformToken, 1500);
+  const canaryProvider = tursoCanary(api, () => undefined);
+  const invalidationProvider = tursoInvalidation(api);
+  const tokenProvider = tokensBy(api);
+  const groups = [...new Set(Object.values(databases).map(({ group }) => group))];
+  const inGroups = Object.fromEntries(Object.entries(databases).map(([name, { group }]) => [name, group]));
+  const state: { canaries?: Canaries; invalidation?: Invalidations } = {};
+  const tokens: Record<string, Token> = {};
+  let seen = 0;
+
+  const same = (asked: Record<string, string>): Targets & { organization: string } => ({
+    organization: turso.organization,
+    groups,
+    databases: inGroups,
+    asked: Object.fromEntries(
+      Object.entries(asked).map(([key, stamp]): [string, Asked] => [key, { stamp, readOnly: "", reason: "" }]),
+    ),
+  });
+  const upToCanaries = async (asked: Record<string, string>): Promise<Canaries> =>
+    (state.canaries = await applied(canaryProvider, state.canaries, { ...same(asked), needs: [] }));
+  const up = async (asked: Record<string, string>): Promise<void> => {
+    const { canaries, failures: unwatched, before, edit } = await upToCanaries(asked);
+    const news = { ...same(asked), canaries, unwatched, before, edit };
+    const { standing } = (state.invalidation = await applied(invalidationProvider, state.invalidation, news));
+    await Promise.all(
+      targets.map(async (key) => {
+        const mark = standing[key]?.mark ?? "";
+        tokens[key] = await applied(tokenProvider, tokens[key], { ...tokenInputs(key, inGroups), mark });
+      }),
+    );
+  };
+  await up({});
+  return {
+    turso,
+    tokens,
+    invalidation() {
+      if (!state.invalidation) throw new Error("there was no update yet");
+      return state.invalidation;
+    },
+    up,
+    async upToCanaries(asked) {
+      await upToCanaries(asked);
+      mintedHere.clear();
+    },
+    async refresh() {
+      for (const [key, props] of Object.entries(tokens)) {
+        const read = await must(tokenProvider.read)(key, props);
+        if (!read.props) throw new Error(`the token of ${key} is gone`);
+        tokens[key] = read.props;
+      }
+    },
+    events() {
+      const since = turso.events().slice(seen);
+      seen += since.length;
+      return since.map(({ kind, target }) => `${kind} ${keyOf(target)}`);
+    },
+    stop: () => turso.stop(),
+  };
+}
+
+export function tokensBy(api: TursoApi): Provider<TokenInputs, Token> {
+  return tursoToken(api, [], () => undefined);
+}
+
+/** The inputs of a token that may do everything, current, with nothing invalidated yet. */
+export function tokenInputs(key: string, databases: Record<string, string>): TokenInputs {
+  const [kind, name = ""] = key.split(":");
+  const target: TursoTarget = { kind: kind === "group" ? "group" : "database", name };
+  return {
+    credential: `${name}-turso`,
+    stamp: "2026-11-20",
+    place: "current",
+    organization: "acme",
+    target,
+    group: groupOf({ databases }, target),
+    proveOn: "",
+    minting: { authorization: "full-access", expiration: "30d", permissions: [], attach: [] },
+    mark: "",
+    readOnly: "",
+    writesBlocked: false,
+  };
+}
+
+/** Creates it, or updates it where its diff says so. */
+async function applied<I, O extends I>(provider: Provider<I, O>, olds: O | undefined, news: I): Promise<O> {
+  if (!olds) return outsOf(await provider.create(news));
+  const { changes } = await must(provider.diff)("id", olds, news);
+  return changes === true ? outsOf(await must(provider.update)("id", olds, news)) : olds;
+}
+
+function outsOf<O>({ outs }: { outs?: O }): O {
+  if (outs === undefined) throw new Error("the provider gave no outputs");
+  return outs;
+}
+
+function must<T>(method: T | undefined): T {
+  if (method === undefined) throw new Error("the provider lacks a method that it must have");
+  return method;
+}
