@@ -3,10 +3,14 @@ import { z } from "zod";
 import { kindOf, nameOf, type Outputs, type Resource, type State, type Step } from "./shapes";
 
 export interface ConsumerPlan {
-  worker: string;
+  /** Exactly one of worker and file. */
+  worker?: string;
+  file?: string;
   change: "first delivery" | "delivered" | "settings only" | "replaced" | "withdrawn";
   /** Current stamps that change for it; empty where the same values are delivered again. */
   credentials: { name: string; from?: string; to?: string }[];
+  /** Credentials whose value is another one under the same stamp: minted again after an invalidation. */
+  mintedAgain: string[];
   /** False where nobody can ask it what it holds. */
   attested: boolean;
 }
@@ -22,23 +26,41 @@ const CHANGES: Record<string, ConsumerPlan["change"]> = {
   delete: "withdrawn",
 };
 
-export function describeConsumers(steps: Step[], after: Outputs): ConsumerPlan[] {
+/** @param renewed Credentials that are minted again under the stamps that they have. */
+export function describeConsumers(
+  steps: Step[],
+  before: Outputs,
+  after: Outputs,
+  renewed: ReadonlySet<string> = new Set(),
+): ConsumerPlan[] {
   return steps.flatMap(({ op, urn, oldState, newState }) => {
     const change = CHANGES[op];
-    if (kindOf(urn) !== "WorkerSecretSet" || !change) return [];
-    const worker = nameOf(urn);
+    const to = consumerOf(urn);
+    if (!to || !change) return [];
     const isDelivered = change !== "delivered" || isDeliveredAnew(oldState, newState);
-    const credentials = changed(heldIn(oldState), change === "withdrawn" ? {} : willHold(worker, after));
+    const will = change === "withdrawn" ? {} : holding(to, after);
+    const credentials = changed(to.file === undefined ? heldIn(oldState) : oldState ? holding(to, before) : {}, will);
+    const again = Object.keys(will).filter(
+      (name) => renewed.has(name) && !credentials.some((one) => one.name === name && one.from !== one.to),
+    );
     const probe = (newState ?? oldState)?.inputs["probe"];
     return [
       {
-        worker,
+        ...to,
         change: isDelivered ? change : ("settings only" as const),
         credentials: isDelivered ? credentials : [],
+        mintedAgain: isDelivered && change !== "first delivery" ? again : [],
         attested: typeof probe === "string" && probe !== "",
       },
     ];
   });
+}
+
+/** The component of an env file ends in the name of the resource's kind; only the resource has a parent. */
+function consumerOf(urn: string): Pick<ConsumerPlan, "worker" | "file"> | undefined {
+  const kind = kindOf(urn);
+  if (kind === "WorkerSecretSet") return { worker: nameOf(urn) };
+  return kind === "EnvFile" && urn.includes("$") ? { file: nameOf(urn) } : undefined;
 }
 
 /** What each consumer in state was last given. */
@@ -58,8 +80,11 @@ function heldIn(resource: Resource | undefined): Held {
   }
 }
 
-function willHold(worker: string, { credentials }: Outputs): Held {
-  const own = Object.entries(credentials).filter(([, { consumers }]) => consumers.some((to) => to.worker === worker));
+/** By the outputs. A file gets current values alone, and reports nothing. */
+function holding(to: { worker?: string | undefined; file?: string | undefined }, { credentials }: Outputs): Held {
+  const own = Object.entries(credentials).filter(([, { consumers }]) =>
+    consumers.some(({ worker, file }) => worker === to.worker && file === to.file),
+  );
   return Object.fromEntries(own.map(([name, { live }]) => [name, live.map((stamp) => ({ stamp }))]));
 }
 
@@ -72,8 +97,12 @@ function changed(before: Held, after: Held): ConsumerPlan["credentials"] {
   });
 }
 
-/** `delivery` differs whenever something else is handed over; drift is handed over again. */
+/**
+ * `delivery` differs whenever config hands something else over, tags where a value was minted again under its stamp; drift is
+ * handed over again. An env file is written for nothing else.
+ */
 function isDeliveredAnew(olds: Resource | undefined, news: Resource | undefined): boolean {
   const drift = olds?.outputs["drift"];
-  return olds?.inputs["delivery"] !== news?.inputs["delivery"] || (Array.isArray(drift) && drift.length > 0);
+  const differs = (["delivery", "generations"] as const).some((key) => olds?.inputs[key] !== news?.inputs[key]);
+  return differs || kindOf(olds?.urn ?? "") === "EnvFile" || (Array.isArray(drift) && drift.length > 0);
 }

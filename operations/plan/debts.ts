@@ -2,19 +2,22 @@
 import { parseStamp } from "../../components/rotation/stamp";
 import { kindOf, nameOf, type Outputs, type Resource, type State } from "./shapes";
 
-export interface Debt {
-  /** The credential, or the resource where it belongs to none. */
+export interface Note {
+  /** The credential, or the resource or the target where it belongs to none. */
   name: string;
   /** What stands, as a sentence without its subject. */
   what: string;
 }
 
-/** Values that live in state alone: nothing outside has to withdraw them. */
-const STATE_ONLY = new Set(["RandomId", "RandomPassword"]);
+/** What lives in state alone, or is no credential: nothing outside has to withdraw it. */
+const NO_DEBT = new Set([
+  ...["RandomId", "RandomPassword"],
+  ...["TursoCanary", "TursoInvalidation", "TursoSettings", "TursoOutcome"],
+]);
 
-export function describeDebts(before: Outputs, { resources, pending_operations }: State): Debt[] {
+export function describeDebts(before: Outputs, { resources, pending_operations }: State): Note[] {
   const pending = resources
-    .filter((resource) => resource.delete && !STATE_ONLY.has(kindOf(resource.urn)))
+    .filter((resource) => resource.delete && !NO_DEBT.has(kindOf(resource.urn)))
     .map((resource) => ({
       name: nameOf(resource.urn),
       what: `${describe(resource)} was replaced and could not be withdrawn; the next update tries again`,
@@ -24,7 +27,8 @@ export function describeDebts(before: Outputs, { resources, pending_operations }
     what: `${describe(resource)} was interrupted while ${type}; what it did is not known`,
   }));
   const managed = resources.flatMap((resource) => loginOf(resource) ?? []);
-  const strangers = Object.entries(before.debts).flatMap(([name, logins]) =>
+  const ofLogins = Object.entries(before.debts).filter(([name]) => before.credentials[name]?.kind !== "turso");
+  const strangers = ofLogins.flatMap(([name, logins]) =>
     logins
       .filter((login) => !managed.includes(login))
       .map((login) => ({ name, what: `the login ${login} acts as its owner, and neither config nor state names it` })),
@@ -33,12 +37,13 @@ export function describeDebts(before: Outputs, { resources, pending_operations }
 }
 
 /** A stamp that the outputs no longer list and that has resources yet: the update that was to withdraw it failed. */
-function unfinished(before: Outputs, resources: Resource[]): Debt[] {
+function unfinished(before: Outputs, resources: Resource[]): Note[] {
   const left = resources.flatMap((resource) => {
     const [, name, text] = /^(.+)@(.+)$/.exec(nameOf(resource.urn)) ?? [];
     const stamp = parseStamp(text);
     if (name === undefined || stamp === undefined || resource.delete) return [];
-    if (before.credentials[name]?.live.includes(stamp) === true) return [];
+    const known = before.credentials[name];
+    if (known && [...known.live, ...known.retired].includes(stamp)) return [];
     return [{ name, stamp, login: kindOf(resource.urn) === "PostgresLogin" ? loginOf(resource) : undefined }];
   });
   const keys = [...new Set(left.map(({ name, stamp }) => `${name}@${stamp}`))].sort();
@@ -55,6 +60,7 @@ function unfinished(before: Outputs, resources: Resource[]): Debt[] {
 
 function describe(resource: Resource): string {
   const login = loginOf(resource);
+  if (kindOf(resource.urn) === "TursoToken") return `the token ${nameOf(resource.urn)}`;
   return login === undefined ? kindOf(resource.urn) : `the login ${login}`;
 }
 

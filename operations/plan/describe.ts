@@ -1,17 +1,30 @@
 /** What a change of the stack's config will do, from what the engine's preview says and what state records. Pure. */
 import { compareStamps, parseStamp } from "../../components/rotation/stamp";
 import { describeConsumers, heldBy, type ConsumerPlan } from "./consumers";
-import { describeDebts, type Debt } from "./debts";
-import { kindOf, nameOf, type Outputs, type State, type Step, type Summary } from "./shapes";
+import { describeDebts, type Note } from "./debts";
+import { consumerName, kindOf, nameOf, type Outputs, type State, type Step, type Summary } from "./shapes";
+import * as turso from "./turso";
 
-export type Action = "first delivery" | "rolls" | "rolls back" | "adds" | "retires" | "removed" | "delivery changes";
+export type Action =
+  | "first delivery"
+  | "rolls"
+  | "rolls back"
+  | "adds"
+  | "retires"
+  | "brings back"
+  | "clears"
+  | "minted again"
+  | "removed"
+  | "delivery changes";
 
-/** A value that stops working. */
+/** A value that stops working, or that nobody is handed any more. */
 export interface Withdrawal {
   /** Its stamp, or `adopted`. */
   stamp: string;
   /** When, and after what. */
   when: string;
+  /** Nobody is handed it, but it works on: nothing can withdraw it alone. */
+  works?: true;
 }
 
 export interface CredentialPlan {
@@ -28,6 +41,10 @@ export interface CredentialPlan {
   /** Stamps that keep working beside the current one. */
   keeps: string[];
   withdraws: Withdrawal[];
+  /** Stamps that are delivered again after they were retired. */
+  restores: string[];
+  /** Stamps that leave the list of retired ones. */
+  clears: string[];
   /** Why there is no overlap; undefined where there is. */
   breaksAtOnce?: string;
 }
@@ -41,7 +58,15 @@ export interface Plan {
   consumers: ConsumerPlan[];
   /** Roles, databases and grants. */
   others: Other[];
-  debts: Debt[];
+  /** Of Turso groups and databases: each is an outage of its consumers until they are delivered to. */
+  invalidations: turso.Invalidation[];
+  /** Tokens that are no longer delivered, as state has them. */
+  retired: turso.RetiredToken[];
+  /** What a reviewer should know before the update. */
+  warnings: Note[];
+  /** What earlier invalidations did beside what they were asked to. */
+  findings: Note[];
+  debts: Note[];
   /** Names that config leaves behind, live or silent. */
   abandoned: string[];
   /** What stopped the preview, in its own words. */
@@ -58,6 +83,8 @@ export interface Other {
 
 export interface Facts {
   stack: string;
+  /** The only clock. */
+  now: Date;
   before: Outputs;
   /** Undefined where the preview failed. */
   after: Outputs | undefined;
@@ -66,43 +93,83 @@ export interface Facts {
   errors: string[];
 }
 
-const INTERNAL = new Set(["RandomPassword", "RandomId", "PostgresLoginClaim", "PostgresLogin", "WorkerSecretSet"]);
+const INTERNAL = new Set([
+  ...[
+    "RandomPassword",
+    "RandomId",
+    "PostgresLoginClaim",
+    "PostgresLogin",
+    "WorkerDelivery",
+    "WorkerSecretSet",
+    "EnvFile",
+  ],
+  ...["TursoCanary", "TursoInvalidation", "TursoToken", "TursoOutcome"],
+]);
 
-export function describePlan(facts: Facts): Plan {
-  const { stack, before, after, state, errors } = facts;
-  const debts = describeDebts(before, state);
-  if (!after) {
-    const { abandoned } = before;
-    return { stack, outcome: "failed", credentials: [], consumers: [], others: [], debts, abandoned, errors };
-  }
-  const names = [...new Set([...Object.keys(before.credentials), ...Object.keys(after.credentials)])].sort();
-  const credentials = names.flatMap((name) => describeCredential(name, facts, after) ?? []);
-  const consumers = describeConsumers(facts.steps, after);
-  const others = describeOthers(facts.steps);
-  const isChange = credentials.length + consumers.length + others.length > 0;
-  const outcome = errors.length > 0 ? "failed" : isChange ? "changes" : "nothing";
-  return { stack, outcome, credentials, consumers, others, debts, abandoned: after.abandoned, errors };
+/** What is known before the first credential is described. */
+interface Known {
+  after: Outputs;
+  tokens: turso.Token[];
+  dying: Set<string>;
+  renewed: Set<string>;
 }
 
-function describeCredential(name: string, facts: Facts, after: Outputs): CredentialPlan | undefined {
-  const now = after.credentials[name];
-  const was = wasBefore(name, facts, now?.current);
+export function describePlan(facts: Facts): Plan {
+  const { stack, before, after, steps, state, errors, now } = facts;
+  const tokens = turso.tokensIn(state);
+  const retired = turso.describeRetired(tokens, now);
+  const debts = [...describeDebts(before, state), ...turso.tursoDebts(before, retired)];
+  const standing = { stack, retired, findings: turso.describeFindings(before), debts };
+  const nothing = { credentials: [], consumers: [], others: [], invalidations: [], warnings: [] };
+  if (!after) return { ...standing, ...nothing, outcome: "failed", abandoned: before.abandoned, errors };
+
+  const invalidations = turso.describeInvalidations(steps, tokens, after);
+  const renewed = new Set(invalidations.flatMap(({ credentials }) => credentials.map(({ name }) => name)));
+  const known: Known = { after, tokens, dying: turso.dyingGroups(invalidations), renewed };
+  const names = [...new Set([...Object.keys(before.credentials), ...Object.keys(after.credentials)])].sort();
+  const credentials = names.flatMap((name) => describeCredential(name, facts, known) ?? []);
+  const consumers = describeConsumers(steps, before, after, renewed);
+  const others = describeOthers(steps);
+  const warnings = turso.describeWarnings(steps, tokens, invalidations, { after, now });
+  const isChange = credentials.length + consumers.length + others.length + invalidations.length > 0;
+  const outcome = errors.length > 0 ? "failed" : isChange ? "changes" : "nothing";
+  const changes = { credentials, consumers, others, invalidations, warnings };
+  return { ...standing, ...changes, outcome, abandoned: after.abandoned, errors };
+}
+
+function describeCredential(name: string, facts: Facts, known: Known): CredentialPlan | undefined {
+  const now = known.after.credentials[name];
+  const was = wasBefore(name, facts, known.tokens, now?.current);
   const either = now ?? was;
   if (!either) return undefined;
   const [old, live] = [was?.live ?? [], now?.live ?? []];
-  const mints = live.filter((stamp) => !old.includes(stamp));
-  const gone = old.filter((stamp) => !live.includes(stamp));
+  const [oldRetired, retired] = [was?.retired ?? [], now?.retired ?? []];
+  const mints = live.filter((stamp) => ![...old, ...oldRetired].includes(stamp));
+  const restores = live.filter((stamp) => oldRetired.includes(stamp));
+  const clears = now ? oldRetired.filter((stamp) => ![...live, ...retired].includes(stamp)) : [];
+  const gone = [...old, ...(now ? [] : oldRetired)].filter((stamp) => !live.includes(stamp));
   const isAdoptedGone = facts.steps.some(
     ({ op, urn }) => op === "delete" && kindOf(urn) === "PostgresLogin" && nameOf(urn) === `${name}@adopted`,
   );
+  const fate = (stamp: string): Withdrawal => {
+    if (either.kind !== "turso") return { stamp, when: whenOf(either, stamp) };
+    const token = known.tokens.find((one) => one.credential === name && one.stamp === stamp);
+    const { when, works } = turso.fateOf(token, retired.includes(stamp), known.dying, facts.now);
+    return { stamp, when, ...(works ? { works } : {}) };
+  };
   const withdraws = [
-    ...[...gone, ...(isAdoptedGone ? ["adopted"] : [])].map((stamp) => ({ stamp, when: whenOf(either, stamp) })),
+    ...[...gone, ...(isAdoptedGone ? ["adopted"] : [])].map(fate),
     ...undelivered(was, now).map((stamp) => ({
       stamp,
       when: "with the delivery: it moves out of the two that are handed out",
     })),
   ];
-  const actions = actionsOf(was, now, mints, withdraws);
+  const actions = [
+    ...actionsOf(was, now, mints, withdraws),
+    ...(was && restores.length > 0 ? ["brings back" as const] : []),
+    ...(clears.length > 0 ? ["clears" as const] : []),
+    ...(was && now && known.renewed.has(name) ? ["minted again" as const] : []),
+  ];
   if (actions.length === 0) return undefined;
   const isReplaced = was !== undefined && was.current !== now?.current;
   return {
@@ -114,6 +181,8 @@ function describeCredential(name: string, facts: Facts, after: Outputs): Credent
     mints,
     keeps: live.slice(1).filter((stamp) => !withdraws.some((one) => one.stamp === stamp)),
     withdraws,
+    restores,
+    clears,
     ...(isReplaced && now?.change === "breaks at once" ? { breaksAtOnce: whyAtOnce(now.kind) } : {}),
   };
 }
@@ -122,18 +191,31 @@ function describeCredential(name: string, facts: Facts, after: Outputs): Credent
  * The credential as it is. An update that failed half-way may have written the outputs already, or not yet; so what is live
  * is taken from the resources that exist, and what is current from what the consumers hold.
  */
-function wasBefore(name: string, { before, state }: Facts, next: string | undefined): Summary | undefined {
+function wasBefore(
+  name: string,
+  { before, state }: Facts,
+  tokens: turso.Token[],
+  next: string | undefined,
+): Summary | undefined {
   const known = before.credentials[name];
   if (!known) return undefined;
-  const held = heldBy(state).flatMap(({ generations }) => generations[name]?.[0]?.stamp ?? []);
+  const own = tokens.filter(({ credential }) => credential === name);
+  const inPlace = (place: string) => own.filter((token) => token.place === place).map(({ stamp }) => stamp);
+  const reported = heldBy(state).flatMap(({ generations }) => generations[name]?.[0]?.stamp ?? []);
+  // A file reports nothing.
+  const held = reported.length > 0 ? reported : inPlace("current");
   const current = held.find((stamp) => stamp !== next) ?? held[0] ?? known.current;
+  const retired = own.length > 0 ? inPlace("retired") : known.retired;
   const existing = state.resources
     .filter((resource) => !resource.delete && nameOf(resource.urn).startsWith(`${name}@`))
     .map(({ urn }) => parseStamp(nameOf(urn).slice(name.length + 1)));
   const live = [...new Set(existing)].filter((stamp) => stamp !== undefined && stamp !== current);
   const place = (stamp: string) => (known.live.includes(stamp) ? known.live.indexOf(stamp) : known.live.length);
-  const others = live.flatMap((stamp) => stamp ?? []).sort((a, b) => place(a) - place(b) || compareStamps(b, a));
-  return { ...known, current, live: [current, ...others] };
+  const others = live
+    .flatMap((stamp) => stamp ?? [])
+    .filter((stamp) => !retired.includes(stamp))
+    .sort((a, b) => place(a) - place(b) || compareStamps(b, a));
+  return { ...known, current, live: [current, ...others], retired: retired.filter((stamp) => stamp !== current) };
 }
 
 function actionsOf(
@@ -145,7 +227,7 @@ function actionsOf(
   if (!now) return ["removed"];
   if (!was) return ["first delivery"];
   const added = mints.some((stamp) => stamp !== now.current);
-  const to = (summary: Summary) => summary.consumers.map(({ worker, as }) => `${worker}/${as}`).join(" ");
+  const to = (summary: Summary) => summary.consumers.map((one) => `${consumerName(one)}/${one.as}`).join(" ");
   return [
     ...(was.current === now.current ? [] : ([isRollback(was, now) ? "rolls back" : "rolls"] as const)),
     ...(added ? ["adds" as const] : []),
@@ -156,7 +238,7 @@ function actionsOf(
 
 /** Back to an older stamp that is still live. A newer one that exists already was minted by an update that failed. */
 function isRollback(was: Summary, now: Summary): boolean {
-  return was.live.includes(now.current) && compareStamps(now.current, was.current) < 0;
+  return [...was.live, ...was.retired].includes(now.current) && compareStamps(now.current, was.current) < 0;
 }
 
 /** A random value is handed out as current or as the one before it, so a third one is accepted by nobody. */
@@ -187,6 +269,13 @@ function describeOthers(steps: Step[]): Other[] {
     const isOurs = INTERNAL.has(kind) || (urn.includes("::rollover:") && !urn.includes("$"));
     const known = (["create", "update", "replace", "delete"] as const).find((one) => one === op);
     if (!known || isOurs || urn.includes("::pulumi:")) return [];
-    return [{ op: known, kind, name: nameOf(urn), kept: op === "delete" && oldState?.retainOnDelete === true }];
+    return [
+      {
+        op: known,
+        kind,
+        name: nameOf(urn),
+        kept: op === "delete" && (oldState?.retainOnDelete === true || kind === "TursoSettings"),
+      },
+    ];
   });
 }

@@ -1,6 +1,9 @@
 /** The plan as Markdown for a pull-request comment. */
 import type { ConsumerPlan } from "./consumers";
+import type { Note } from "./debts";
 import type { CredentialPlan, Other, Plan } from "./describe";
+import { invalidationLines, retiredLines } from "./turso-markdown";
+import { code, count, plain } from "./words";
 
 /** Stands first in the comment, so that the next run finds it and edits it in place. */
 export function markerOf(stack: string): string {
@@ -8,12 +11,14 @@ export function markerOf(stack: string): string {
 }
 
 export function toMarkdown(plan: Plan): string {
-  const { credentials, consumers, others, debts, abandoned, errors } = plan;
+  const { credentials, consumers, others, invalidations, retired, warnings, findings, debts, abandoned, errors } = plan;
   const parts = [
     markerOf(plan.stack),
     `## Rollover plan for ${code(plan.stack)}`,
     headline(plan),
     ...section("Errors", errors.map(fenced)),
+    ...list("Warnings", warnings.map(note)),
+    ...section("Invalidations", invalidations.map(invalidationLines)),
     ...(credentials.length > 0
       ? [table(["Credential", "What happens", "What keeps working"], credentials.map(row))]
       : []),
@@ -23,37 +28,39 @@ export function toMarkdown(plan: Plan): string {
         breaksAtOnce === undefined ? [] : [`${code(name)}: ${breaksAtOnce}`],
       ),
     ),
-    ...list("Stops working, and cannot be undone", credentials.flatMap(withdrawn)),
+    ...list("Stops working, and cannot be undone", credentials.flatMap(withdrawn(false))),
+    ...list("No longer delivered, and works on", credentials.flatMap(withdrawn(true))),
     ...section(
       "Consumers",
       consumers.length > 0 ? [table(["Consumer", "Change", "Attested"], consumers.map(consumerRow))] : [],
     ),
     ...list("Other resources", others.map(otherLine)),
-    ...list(
-      "Debts: old credentials that still work, or may",
-      debts.map(({ name, what }) => `${code(name)}: ${what}`),
-    ),
+    ...list("Debts: old credentials that still work, or may", debts.map(note)),
+    ...list("Retired tokens that no longer work", retired.flatMap(retiredLines)),
+    ...list("Findings", findings.map(note)),
     ...list("Left behind by `abandon`", abandoned.map(code)),
   ];
   return `${parts.join("\n\n")}\n`;
 }
 
-function headline({ outcome, credentials, consumers, debts }: Plan): string {
+function headline({ outcome, credentials, consumers, invalidations, debts }: Plan): string {
   if (outcome === "failed") return "**The preview failed; nothing was changed.**";
   const atOnce = credentials.filter(({ breaksAtOnce }) => breaksAtOnce !== undefined).length;
+  const dying = invalidations.filter(({ stamp }) => stamp !== undefined).length;
   const silent = consumers.filter(({ attested }) => !attested).length;
   const said = [
     outcome === "nothing"
       ? "Nothing changes."
       : `${count(credentials.length, "credential")} and ${count(consumers.length, "consumer")} change.`,
     ...(atOnce > 0 ? [`${atOnce} without overlap.`] : []),
+    ...(dying > 0 ? [`${count(dying, "target")} invalidated: an outage until consumers are delivered to.`] : []),
     ...(silent > 0 ? [`${count(silent, "consumer")} not attested.`] : []),
     ...(debts.length > 0 ? [`${count(debts.length, "standing debt")}.`] : []),
   ];
   return `**${said.join(" ")}**`;
 }
 
-function row({ name, kind, actions, from, to, mints, keeps, withdraws }: CredentialPlan): string[] {
+function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores, clears }: CredentialPlan): string[] {
   const texts = actions.map((action) => {
     switch (action) {
       case "rolls":
@@ -65,6 +72,12 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws }: Credent
         return `**adds** ${mints.filter((stamp) => stamp !== to).join(", ")}`;
       case "retires":
         return `**retires** ${withdraws.map(({ stamp }) => stamp).join(", ")}`;
+      case "brings back":
+        return `**brings back** ${restores.join(", ")}`;
+      case "clears":
+        return `**clears** ${clears.join(", ")} from retired`;
+      case "minted again":
+        return "**minted again** under the same stamp";
       case "removed":
       case "delivery changes":
         return `**${action}**`;
@@ -77,22 +90,32 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws }: Credent
   ];
 }
 
-function withdrawn({ name, withdraws }: CredentialPlan): string[] {
-  return withdraws.map(({ stamp, when }) => `${code(name)} ${stamp}: ${when}`);
+function withdrawn(works: boolean): (plan: CredentialPlan) => string[] {
+  return ({ name, withdraws }) =>
+    withdraws
+      .filter((one) => (one.works ?? false) === works)
+      .map(({ stamp, when }) => `${code(name)} ${stamp}: ${when}`);
 }
 
-function consumerRow({ worker, change, credentials, attested }: ConsumerPlan): string[] {
+function consumerRow({ worker, file, change, credentials, mintedAgain, attested }: ConsumerPlan): string[] {
   const stamps = credentials.map(({ name, from, to }) => {
     if (from !== undefined && from === to) return `${code(name)} ${to}, with other previous ones`;
     return `${code(name)} ${from ?? "nothing"} → ${to ?? "nothing"}`;
   });
-  const text = stamps.length > 0 ? stamps.join(", ") : change === "delivered" ? "the same values again" : "";
-  return [code(worker), text === "" ? change : `${change}: ${text}`, attested ? "yes" : "**not attested**"];
+  const all = [...stamps, ...mintedAgain.map((name) => `${code(name)} minted again`)];
+  const text = all.length > 0 ? all.join(", ") : change === "delivered" ? "the same values again" : "";
+  const consumer = worker === undefined ? `the file ${code(file ?? "")}` : code(worker);
+  return [consumer, text === "" ? change : `${change}: ${text}`, attested ? "yes" : "**not attested**"];
+}
+
+function note({ name, what }: Note): string {
+  return `${code(name)}: ${plain(what)}`;
 }
 
 function otherLine({ op, kind, name, kept }: Other): string {
   const drops = op === "delete" && kind === "Database" && !kept ? ", **with all of its data**" : "";
-  return kept ? `${kind} ${code(name)}: leaves the stack, stays on the server` : `${kind} ${code(name)}: ${op}${drops}`;
+  const where = kind === "TursoSettings" ? "its settings stay as they are at Turso" : "stays on the server";
+  return kept ? `${kind} ${code(name)}: leaves the stack, ${where}` : `${kind} ${code(name)}: ${op}${drops}`;
 }
 
 function section(title: string, body: string[]): string[] {
@@ -106,15 +129,6 @@ function list(title: string, lines: string[]): string[] {
 function table(head: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.join(" | ")} |`;
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
-}
-
-function count(n: number, noun: string): string {
-  return `${n} ${noun}${n === 1 ? "" : "s"}`;
-}
-
-/** Names come from a pull request: in code they can neither mention anybody nor end a table cell. */
-function code(text: string): string {
-  return `\`${text.replace(/[`|\r\n]/g, " ")}\``;
 }
 
 /** A fence that the text itself cannot close. */

@@ -43,8 +43,9 @@ async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> 
   if (!before.success) errors.push("the outputs in state are not those of this program");
   if (previewed.code === 0 && !after) errors.push("the preview gave no outputs of this program");
   return {
+    now: new Date(),
     stack: stackOf(deployment.resources[0]?.urn) ?? where.stack?.split("/").at(-1) ?? "",
-    before: before.success ? before.data : { credentials: {}, debts: {}, abandoned: [] },
+    before: before.success ? before.data : outputs.parse({}),
     after: errors.length === 0 ? after : undefined,
     steps: shown.success ? shown.data.steps : [],
     state: deployment,

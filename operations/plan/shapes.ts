@@ -12,8 +12,18 @@ const summary = z.object({
   current: z.string(),
   /** Current first. */
   live: z.array(z.string()),
+  /** Turso: no longer delivered, kept until their tokens are refused. */
+  retired: z.array(z.string()).default([]),
   change: z.enum(["overlaps", "breaks at once"]),
-  consumers: z.array(z.object({ worker: z.string(), as: z.string(), attested: z.boolean() })),
+  consumers: z.array(
+    z.object({
+      /** Exactly one of worker and file. */
+      worker: z.string().optional(),
+      file: z.string().optional(),
+      as: z.string(),
+      attested: z.boolean(),
+    }),
+  ),
 });
 export type Summary = z.infer<typeof summary>;
 
@@ -25,6 +35,8 @@ export const outputs = z.object({
   credentials: z.record(z.string(), summary).default({}),
   debts: debts.default({}),
   abandoned: z.array(z.string()).default([]),
+  /** By invalidated target, what its group's and its siblings' tokens did then. Not known before an update that invalidates. */
+  findings: z.record(z.string(), z.record(z.string(), z.string())).catch({}).default({}),
 });
 export type Outputs = z.infer<typeof outputs>;
 
@@ -79,6 +91,11 @@ export function kindOf(urn: string): string {
 /** A resource's name: what follows the third `::` of its URN, since a name may hold one itself. */
 export function nameOf(urn: string): string {
   return urn.split("::").slice(3).join("::");
+}
+
+/** How a consumer is named: exactly one of its two is set. */
+export function consumerName({ worker, file }: { worker?: string | undefined; file?: string | undefined }): string {
+  return worker ?? file ?? "";
 }
 
 /** A text of the engine's for people: unknown ids are named, colours are gone. */

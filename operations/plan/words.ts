@@ -1,0 +1,17 @@
+/** Small parts of the plan's Markdown. */
+
+export function count(n: number, noun: string): string {
+  return `${n} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/** Names come from a pull request: in code they can neither mention anybody nor end a table cell. */
+export function code(text: string): string {
+  return `\`${text.replace(/[`|\r\n]/g, " ")}\``;
+}
+
+/** A sentence that may hold what others wrote, on one line: outside its own code spans it can neither mention anybody nor be markup. */
+export function plain(text: string): string {
+  const parts = text.replace(/[\r\n]+/g, " ").split(/(`[^`]*`)/);
+  const escape = (part: string) => part.replace(/[@<>[\]*_|#`]/g, (found) => `&#${found.charCodeAt(0)};`);
+  return parts.map((part, index) => (index % 2 === 1 ? part : escape(part))).join("");
+}
