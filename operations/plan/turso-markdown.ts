@@ -33,7 +33,7 @@ export function invalidationLines(one: Invalidation): string {
           `order: invalidate → ${isBlocked ? "block writes → " : ""}mint → prove → deliver`,
         ];
   const header =
-    stamp === undefined ? "no invalidation" : `invalidated ${stamp === "" ? "for its incident" : `by ${stamp}`}`;
+    stamp === undefined ? "nothing is invalidated" : `invalidated ${stamp === "" ? "for its incident" : `by ${stamp}`}`;
   return [
     `${title}: ${header}`,
     ...[

@@ -12,6 +12,6 @@ export function code(text: string): string {
 /** A sentence that may hold what others wrote, on one line: outside its own code spans it can neither mention anybody nor be markup. */
 export function plain(text: string): string {
   const parts = text.replace(/[\r\n]+/g, " ").split(/(`[^`]*`)/);
-  const escape = (part: string) => part.replace(/[@<>[\]*_|#`]/g, (found) => `&#${found.charCodeAt(0)};`);
+  const escape = (part: string) => part.replace(/[@<>[\]*|#`]/g, (found) => `&#${found.charCodeAt(0)};`);
   return parts.map((part, index) => (index % 2 === 1 ? part : escape(part))).join("");
 }
