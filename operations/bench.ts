@@ -5,7 +5,8 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
+import { outagesOf } from "./bench-outage";
 import { exitWith, parsed } from "./command";
 import { type Engine, prepareEngine } from "../test/support/engine";
 import { must, type Scene, startScene } from "../test/support/scene";
@@ -22,6 +23,7 @@ export interface Row {
 
 const CREDENTIAL = "rounds-db";
 const DEFAULT_ROUNDS = 5;
+const DEFAULT_CONSUMERS = [1, 20];
 const CHECKOUT = path.resolve(__dirname, "..");
 
 /** One credential of the spine, delivered to one Worker; no wait that is there for the edge or for clients. */
@@ -86,6 +88,17 @@ async function measure(scene: Scene, empty: Stack, rounds: number): Promise<Row[
   ];
 }
 
+/** Medians of the outage through `pulumi up` and by hand, one row for each number of consumers. */
+async function measureOutages(engine: Engine, dir: string, consumers: number[], rounds: number): Promise<Row[]> {
+  const measured = await outagesOf(engine, dir, consumers, rounds);
+  return measured.map(({ consumers: count, outages: { pulumi, byHand } }) => ({
+    name: `invalidation outage, ${count} consumer${count === 1 ? "" : "s"}`,
+    value: Number((median(pulumi) / median(byHand)).toFixed(2)),
+    unit: "ratio",
+    aim: 2,
+  }));
+}
+
 function stamp(number: number): string {
   return number === 1 ? "2026-11-20" : `2026-11-20.${number}`;
 }
@@ -105,6 +118,11 @@ function program(): Command {
   return new Command("bench")
     .description("Measures what rotations cost, as ratios within one run, on the local cloud. Lower is better.")
     .option("--rounds <n>", "how often each update is timed; the median counts", positive, DEFAULT_ROUNDS)
+    .addOption(
+      new Option("--consumers <list>", "with how many Workers an outage is measured")
+        .argParser(numbers)
+        .default(DEFAULT_CONSUMERS, DEFAULT_CONSUMERS.join()),
+    )
     .option("--json", "one JSON document as the last line of standard output, all else on standard error")
     .addHelpText(
       "after",
@@ -115,7 +133,9 @@ Examples:
 
 Times are whole runs of \`pulumi up\`: of a roll (a stamp added in front; settle and quiet are 0), of the same config again, and
 of an empty program with the same engine, options and file backend. State per generation is the compact JSON of all
-resources with two generations, less that with one. An aim that is missed is no error: exit code 0.`,
+resources with two generations, less that with one. An invalidation outage lasts from the last good request before it
+to the first good one of the last consumer, and is set against that of a script that does nothing but rotate, mint and push.
+Each consumer is a Worker in a process of its own. An aim that is missed is no error: exit code 0.`,
     );
 }
 
@@ -125,23 +145,44 @@ function positive(text: string): number {
   throw new InvalidArgumentError("It is not a whole number above 0.");
 }
 
-async function run({ rounds, json = false }: { rounds: number; json?: boolean }): Promise<void> {
+function numbers(text: string): number[] {
+  return [...new Set(text.split(",").map(positive))];
+}
+
+interface Options {
+  rounds: number;
+  consumers: number[];
+  json?: boolean;
+}
+
+async function run({ rounds, consumers, json = false }: Options): Promise<void> {
   exitOnSignals();
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-bench-"));
   process.once("exit", () => {
     fs.rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
   });
   const engine = await prepareEngine();
+  const result = [
+    ...(await measureUpdates(engine, dir, rounds)),
+    ...(await measureOutages(engine, dir, consumers, rounds)),
+  ];
+  const stream = json ? process.stderr : process.stdout;
+  const rows = result.map(({ name, value, unit, aim }) => [name, { text: value, bad: value > aim }, unit, aim]);
+  stream.write(`\n${table(["what", "value", "unit", "aim"], rows, stream)}\n`);
+  if (json) jsonLine({ rows: result });
+}
+
+/** One credential's updates against those of an empty program. */
+async function measureUpdates(engine: Engine, dir: string, rounds: number): Promise<Row[]> {
+  const own = path.join(dir, "updates");
+  fs.mkdirSync(own);
   const scene = await during("starting the local cloud", () =>
-    startScene({ engine, dir, credentials, worker: { settle: "0s" } }),
+    startScene({ engine, dir: own, credentials, worker: { settle: "0s" }, cloud: { turso: false } }),
   );
   try {
+    scene.edit(["rollover:turso"], undefined);
     const empty = await emptyProgram(engine, dir);
-    const result = await during("bringing both programs up, then timing them", () => measure(scene, empty, rounds));
-    const stream = json ? process.stderr : process.stdout;
-    const rows = result.map(({ name, value, unit, aim }) => [name, { text: value, bad: value > aim }, unit, aim]);
-    stream.write(`\n${table(["what", "value", "unit", "aim"], rows, stream)}\n`);
-    if (json) jsonLine({ rows: result });
+    return await during("bringing both programs up, then timing them", () => measure(scene, empty, rounds));
   } finally {
     await scene.stop();
   }

@@ -1,5 +1,5 @@
-// Proves that `npm run bench` measures on the real engine and gives rows of the documented form with finite figures. It does
-// not judge the figures: they depend on the machine.
+// Proves that `npm run bench` measures on the real engine and gives rows of the documented form with finite figures, with two
+// consumers in place of 20. It does not judge the figures: they depend on the machine.
 import { spawnSync } from "node:child_process";
 import * as path from "node:path";
 import { expect, it } from "vitest";
@@ -9,7 +9,7 @@ const CHECKOUT = path.resolve(__dirname, "..", "..");
 it("gives each row its name, value, unit and aim", () => {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ["--require", "tsx/cjs", "operations/bench.ts", "--rounds", "1", "--json"],
+    ["--require", "tsx/cjs", "operations/bench.ts", "--rounds", "1", "--consumers", "1,2", "--json"],
     { cwd: CHECKOUT, encoding: "utf8" },
   );
   expect(status, stderr).toBe(0);
@@ -18,6 +18,8 @@ it("gives each row its name, value, unit and aim", () => {
     { name: "roll of one credential / up of an empty program", unit: "ratio", aim: 1.5 },
     { name: "up without a change / up of an empty program", unit: "ratio", aim: 1.2 },
     { name: "state per generation", unit: "bytes", aim: 8192 },
+    { name: "invalidation outage, 1 consumer", unit: "ratio", aim: 2 },
+    { name: "invalidation outage, 2 consumers", unit: "ratio", aim: 2 },
   ]);
   for (const { value } of rows) {
     expect(Number.isFinite(value)).toBe(true);
@@ -25,12 +27,19 @@ it("gives each row its name, value, unit and aim", () => {
   }
 });
 
-it("refuses a number of rounds that is none", () => {
-  const { status, stderr } = spawnSync(
-    process.execPath,
-    ["--require", "tsx/cjs", "operations/bench.ts", "--rounds", "0"],
-    { cwd: CHECKOUT, encoding: "utf8" },
-  );
-  expect(status).toBe(2);
-  expect(stderr).toContain("It is not a whole number above 0.");
+it("measures with 1 and 20 consumers unless told otherwise, and refuses numbers that are none", () => {
+  const run = (...args: string[]) =>
+    spawnSync(process.execPath, ["--require", "tsx/cjs", "operations/bench.ts", ...args], {
+      cwd: CHECKOUT,
+      encoding: "utf8",
+    });
+  expect(run("--help").stdout).toMatch(/--consumers <list>[^]*default:\s+1,20\)/);
+  for (const wrong of [
+    ["--rounds", "0"],
+    ["--consumers", "1,none"],
+  ]) {
+    const { status, stderr } = run(...wrong);
+    expect(status).toBe(2);
+    expect(stderr).toContain("It is not a whole number above 0.");
+  }
 });
