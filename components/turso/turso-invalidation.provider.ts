@@ -173,7 +173,9 @@ async function settle(
       asked.readOnly === ""
         ? "its writes are still blocked"
         : "its tokens are invalidated, but its writes are not blocked";
-    return { ...outcome, failure: `${wordsOf(key)}: ${what}: ${error.message}` };
+    // So that the next update tries again: its canary has been seen by then.
+    const tried = { ...done, blocked: asked.readOnly === "" };
+    return { ...outcome, done: tried, failure: `${wordsOf(key)}: ${what}: ${error.message}` };
   }
 }
 
