@@ -35,7 +35,7 @@ export const outputs = z.object({
   credentials: z.record(z.string(), summary).default({}),
   debts: debts.default({}),
   abandoned: z.array(z.string()).default([]),
-  /** By invalidated target, what its group's and its siblings' tokens did then. Not known before an update that invalidates. */
+  /** By invalidated target, what became of the other tokens of its group. Not known before an update that invalidates. */
   findings: z.record(z.string(), z.record(z.string(), z.string())).catch({}).default({}),
 });
 export type Outputs = z.infer<typeof outputs>;

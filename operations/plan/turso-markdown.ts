@@ -54,7 +54,7 @@ function incidentLines({ kind, incident, databases, credentials }: Invalidation)
     kind === "group" ? `every database of the group (declared: ${declared.join(", ")})` : declared.join(", ");
   const why = reason === "" ? "" : ` (${code(reason)})`;
   const ending =
-    "writes are given back as they were before it, and tokens with their own rights are minted, proven and delivered";
+    "writes are given back as config declares them, else as they were before it, and tokens with their own rights are minted, proven and delivered";
   if (phase === "ends")
     return [
       `the incident${why} ends: ${ending}${own.length === 0 ? "" : `: ${own.join(", ")}`}`,

@@ -1,15 +1,12 @@
 /** Turso's part of the plan: what invalidations and incidents do, and tokens that work on though nobody is handed them. */
 import { z } from "zod";
 import { parseExpiration } from "../../components/rotation/expiration";
+import { begins, groupOf, targetOf } from "../../components/turso/targets";
+import type { TursoTarget } from "../../components/rotation/model";
 import type { Note } from "./debts";
 import { consumerName, kindOf, type Outputs, type Resource, type State, type Step } from "./shapes";
 
-export interface Target {
-  kind: "group" | "database";
-  name: string;
-}
-
-export interface Invalidation extends Target {
+export interface Invalidation extends TursoTarget {
   /** The group whose tokens are reached. */
   group: string;
   /** Undefined where nothing is invalidated: an incident ends. */
@@ -41,7 +38,7 @@ export interface Token {
   credential: string;
   stamp: string;
   place: string;
-  target: Target;
+  target: TursoTarget;
   group: string;
   expiration: string;
   expires: string;
@@ -104,16 +101,15 @@ export function describeInvalidations(steps: Step[], tokens: Token[], after: Out
   const before = was.done ?? was.asked;
   const keys = [...new Set([...Object.keys(now.data.asked), ...Object.keys(before)])].sort();
   return keys.flatMap((key) => {
-    const [kind, name = ""] = key.split(":");
-    const of: Target = { kind: kind === "group" ? "group" : "database", name };
+    const of = targetOf(key);
     const [to, from] = [now.data.asked[key] ?? nothing, before[key] ?? nothing];
-    const [begins, ends] = [to.readOnly !== "" && from.readOnly === "", to.readOnly === "" && from.readOnly !== ""];
-    const isInvalidated = begins || (to.stamp !== "" && to.stamp !== from.stamp);
+    const ends = to.readOnly === "" && from.readOnly !== "";
+    const isInvalidated = begins(to, from);
     if (!isInvalidated && !ends) return [];
-    const group = of.kind === "group" ? name : (now.data.databases[name] ?? "");
+    const group = groupOf(now.data, of);
     const reason = to.reason === "" ? (was.asked[key]?.reason ?? "") : to.reason;
     const readOnly = ends ? from.readOnly : to.readOnly;
-    const phase = begins ? ("begins" as const) : ends ? ("ends" as const) : ("goes on" as const);
+    const phase = ends ? ("ends" as const) : from.readOnly === "" ? ("begins" as const) : ("goes on" as const);
     const failed = was.failures[key];
     return [
       {
@@ -131,14 +127,14 @@ export function describeInvalidations(steps: Step[], tokens: Token[], after: Out
 }
 
 /** The whole group: whether a database's invalidation spares the others is documented both ways. */
-function reachedDatabases(of: Target, group: string, databases: Record<string, string>, all: boolean) {
+function reachedDatabases(of: TursoTarget, group: string, databases: Record<string, string>, all: boolean) {
   return Object.keys(databases)
     .filter((name) => databases[name] === group)
     .map((name) => ({ name, collateral: of.kind === "database" && name !== of.name }))
     .filter(({ collateral }) => all || !collateral);
 }
 
-function reachedCredentials(of: Target, group: string, tokens: Token[], after: Outputs, all: boolean) {
+function reachedCredentials(of: TursoTarget, group: string, tokens: Token[], after: Outputs, all: boolean) {
   // A retired one dies too, and is not minted again.
   const live = tokens.filter((token) => token.group === group && token.place !== "retired");
   const own = new Map(live.map((token) => [token.credential, token.target]));
@@ -271,15 +267,15 @@ function nameOf({ credential, stamp }: Token): string {
   return `${credential}@${stamp}`;
 }
 
-/** What earlier invalidations of one database did to the rest of its group. */
+/** What earlier invalidations did to the other tokens of their group. */
 export function describeFindings({ findings }: Outputs): Note[] {
   return Object.entries(findings).map(([key, others]) => {
-    const said = Object.entries(others).map(([other, state]) => `${spoken(other)} ${FOUND[state] ?? "is not known"}`);
+    const said = Object.entries(others).map(([other, state]) => `${spoken(other)} ${FOUND[state] ?? state}`);
     return { name: spoken(key), what: `of its group at its last invalidation: ${said.join(", ")}` };
   });
 }
 
-const FOUND: Record<string, string> = { refused: "died too", works: "was spared" };
+const FOUND: Record<string, string> = { refused: "died too", works: "was spared", unknown: "could not be told" };
 
 function spoken(key: string): string {
   return key.replace(":", " ");

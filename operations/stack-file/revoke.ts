@@ -3,7 +3,7 @@ import { isMap, isScalar, stringify, type Document, type YAMLMap } from "yaml";
 import { z } from "zod";
 import type { Stamp, TursoTarget } from "../../components/rotation/model";
 import { closest, listed } from "../../components/rotation/problem";
-import { nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
+import { compareStamps, nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import { pairOf, scalarOf } from "./lists";
 import { addPair, nextLine, parse, rangeOf, Refusal, spliced, type Splice } from "./text";
 
@@ -41,11 +41,15 @@ export function revoked(
   return { text: edited, note: noteOf(target, reach) };
 }
 
+/** Newer than the last one: an older stamp is an edit that was taken back, and invalidates nothing. */
 function next(target: TursoTarget, old: Stamp | undefined, { stamp, exact }: { stamp: Stamp; exact: boolean }): Stamp {
-  const taken = old === undefined ? [] : [old];
-  if (!exact) return nextStamp(stampParts(stamp).date, taken);
-  if (!taken.includes(stamp)) return stamp;
-  throw new Refusal(`${target.kind}/${target.name} is invalidated by ${stamp} already; give another stamp, or none`);
+  const isNewer = old === undefined || compareStamps(stamp, old) > 0;
+  if (exact && isNewer) return stamp;
+  if (exact)
+    throw new Refusal(
+      `${target.kind}/${target.name} is invalidated by ${old ?? ""} already; give a newer stamp than that, or none`,
+    );
+  return isNewer ? stamp : nextStamp(stampParts(old).date, [old]);
 }
 
 /** Replaces what stands at the path, or adds what is missing of it in the style of its mapping. */

@@ -167,6 +167,11 @@ describe("--revoke", () => {
     expect(stampOf(revoke(["group/staging"], undefined, text).text, "groups", "staging")).toBe("2026-11-20.2");
     const third = revoke(["group/staging"], undefined, revoke(["group/staging"], undefined, text).text);
     expect(stampOf(third.text, "groups", "staging")).toBe("2026-11-20.3");
+    const ahead = FILE.replace("invalidated: 2026-08-01", "invalidated: 2026-12-24");
+    expect(stampOf(revoke(["group/staging"], undefined, ahead).text, "groups", "staging")).toBe("2026-12-24.2");
+    expect(() => revoke(["group/staging"], undefined, ahead, "2026-11-20", true)).toThrow(
+      "give a newer stamp than that",
+    );
     expect(() => revoke(["group/staging"], undefined, text, "2026-11-20", true)).toThrow(
       "group/staging is invalidated by 2026-11-20 already",
     );
