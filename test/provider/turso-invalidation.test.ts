@@ -1,14 +1,12 @@
 // Proves, against the local Turso over real sockets, that an invalidation takes effect once, whatever the network does to its call:
 // delayed, reset before or after its effect, unanswered, 429, 5xx; that nothing is minted before it took effect; what it finds out
-// about others in both blast radii; and that a token which can do more or less than asked is never proven. Not: crashes of the real
-// engine (test/engine), nor how long Turso's own rotate takes.
+// about others in both blast radii; and that blocking or unblocking which failed is tried again. Not: crashes of the real engine
+// (test/engine), nor how long Turso's own rotate takes.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import type { TursoCredential } from "../../components";
-import { TursoApi } from "../../components/turso/api";
 import { askToken } from "../../components/turso/data";
-import { type Fault, type Service, startService } from "../cloud/faults";
+import type { Fault } from "../cloud/faults";
 import { callTurso } from "../cloud/turso/client";
-import { startUpdates, tokenInputs, tokensBy, type Updates } from "./turso-updates";
+import { startUpdates, type Updates } from "./turso-updates";
 
 const rotate = { method: "POST", path: /\/auth\/rotate$/ };
 
@@ -181,89 +179,46 @@ describe("an invalidation", () => {
     expect(await state("group:default")).toBe("works");
   });
 
-  describe("of which a token is minted by an API that lies", () => {
-    let liar: Service;
-    let lie: (query: URLSearchParams, body: Record<string, unknown>) => void;
+  describe("of an incident", () => {
+    const incident = { "database:rounds": { readOnly: "7d" } };
+    const patch = { method: "PATCH", path: /databases\/rounds\/configuration$/ };
+    const write = () => on.turso.query("rounds", "INSERT INTO rounds DEFAULT VALUES");
+    const failure = () => on.invalidation().failures["database:rounds"];
 
-    beforeAll(async () => {
-      await on.turso.query("rounds", "CREATE TABLE comments (words text)");
-      liar = await startService(
-        async (request, url, text) => {
-          const body = (text === "" ? {} : JSON.parse(text)) as Record<string, unknown>;
-          if (request.method === "POST") lie(url.searchParams, body);
-          const given = request.method === "POST" && Object.keys(body).length > 0 ? { body } : {};
-          const answer = await callTurso(on.turso, request.method ?? "", `${url.pathname}${url.search}`, given);
-          return { status: answer.status, body: answer.body };
-        },
-        () => ({ error: "no answer" }),
-      );
+    it("blocks and unblocks writes in the next update where it could not, and says so meanwhile", async () => {
+      on.turso.faults.set([{ match: patch, kind: "status", status: 403 }]);
+      await on.up(incident);
+      expect(failure()).toMatch(/its tokens are invalidated, but its writes are not blocked: .* scope `db:configure`/);
+      expect(on.tokens["database:rounds"]).toMatchObject({ failure: "", under: { readOnly: "7d" } });
+      await write();
+      await on.up(incident);
+      expect(failure()).toBeUndefined();
+      await expect(write()).rejects.toThrow("blocked");
+
+      on.turso.faults.set([{ match: patch, kind: "status", status: 403 }]);
+      await on.up({});
+      expect(failure()).toMatch(/its writes are still blocked: .* scope `db:configure`/);
+      expect(on.tokens["database:rounds"]?.failure).toContain("the database blocks reads or writes");
+      await expect(write()).rejects.toThrow("blocked");
+      await on.up({});
+      expect(failure()).toBeUndefined();
+      await write();
+      expect(on.tokens["database:rounds"]).toMatchObject({ proven: true, failure: "", under: { readOnly: "" } });
     });
-    afterAll(() => liar.stop());
 
-    const permissions: TursoCredential["permissions"] = [{ tables: ["comments"], actions: ["data_read"] }];
-    const lies: [string, Partial<TursoCredential>, typeof lie, string][] = [
-      [
-        "full access in place of read-only",
-        { authorization: "read-only" },
-        (query) => {
-          query.set("authorization", "full-access");
-        },
-        "a read-only token was not refused a write",
-      ],
-      [
-        "read-only in place of full access",
-        {},
-        (query) => {
-          query.set("authorization", "read-only");
-        },
-        "the token cannot write",
-      ],
-      [
-        "all tables in place of one",
-        { permissions },
-        (_, body) => {
-          delete body["fine_grained_permissions"];
-        },
-        "is allowed though it is not granted",
-      ],
-      [
-        "one action more",
-        { permissions },
-        (_, body) => {
-          body["fine_grained_permissions"] = [{ t: ["comments"], a: ["data_read", "data_delete"] }];
-        },
-        "data_delete on comments is allowed though it is not granted",
-      ],
-      [
-        "a token that never expires",
-        {},
-        (query) => {
-          query.delete("expiration");
-        },
-        "it never expires, though 30d was asked for",
-      ],
-    ];
-    it.each(lies)(
-      "%s: it is refused, kept in state as not proven, and not taken again",
-      async (_, asked, how, words) => {
-        lie = how;
-        const api = new TursoApi({ ...on.turso, apiUrl: `http://127.0.0.1:${liar.port}` }, on.turso.platformToken);
-        const inputs = tokenInputs("database:rounds", { rounds: "default" });
-        const news = { ...inputs, minting: { ...inputs.minting, ...asked } };
-        const error: unknown = await tokensBy(api)
-          .create(news)
-          .then(
-            () => undefined,
-            (reason: unknown) => reason,
-          );
-        expect(error).toMatchObject({
-          message: expect.stringContaining(words) as string,
-          id: "rounds-turso@2026-11-20",
-          properties: { proven: false, jwt: on.turso.tokensMinted().at(-1) },
-        });
-        expect((error as Error).message).toContain("was not proven, so nothing was delivered");
-        expect((error as Error).message).not.toContain(on.turso.tokensMinted().at(-1));
-      },
-    );
+    it("that is over leaves writes alone which somebody blocked later", async () => {
+      await on.up(incident);
+      await on.up({});
+      await write();
+      const block = (block_writes: boolean) =>
+        callTurso(on.turso, "PATCH", "databases/rounds/configuration", { body: { block_writes } });
+      await block(true);
+      const stamp = next();
+      await on.up({ "database:rounds": stamp });
+      await expect(write()).rejects.toThrow("blocked");
+      await block(false);
+      await on.up({ "database:rounds": stamp });
+      expect(on.tokens["database:rounds"]).toMatchObject({ proven: true, failure: "" });
+    });
   });
 });

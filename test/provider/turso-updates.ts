@@ -22,8 +22,8 @@ export interface Updates {
   /** By target. */
   tokens: Record<string, Token>;
   invalidation: () => Invalidations;
-  /** An update of this config: by target `group:NAME` or `database:NAME`, its stamp. */
-  up(asked: Record<string, string>): Promise<void>;
+  /** An update of this config: by target `group:NAME` or `database:NAME`, its stamp, or how long an incident's tokens work. */
+  up(asked: Record<string, string | { readOnly: string }>): Promise<void>;
   /** As far as a run gets that is killed before it calls `auth/rotate`; the next update is another process's. */
   upToCanaries(asked: Record<string, string>): Promise<void>;
   refresh(): Promise<void>;
@@ -45,24 +45,26 @@ export async function startUpdates(databases: Record<string, { group: string }>,
   const tokens: Record<string, Token> = {};
   let seen = 0;
 
-  const same = (asked: Record<string, string>): Targets & { organization: string } => ({
+  const same = (asked: Parameters<Updates["up"]>[0]): Targets & { organization: string } => ({
     organization: turso.organization,
     groups,
     databases: inGroups,
     asked: Object.fromEntries(
-      Object.entries(asked).map(([key, stamp]): [string, Asked] => [key, { stamp, readOnly: "", reason: "" }]),
+      Object.entries(asked).map(([key, one]): [string, Asked] => [
+        key,
+        { stamp: "", readOnly: "", reason: "", ...(typeof one === "string" ? { stamp: one } : one) },
+      ]),
     ),
   });
-  const upToCanaries = async (asked: Record<string, string>): Promise<Canaries> =>
+  const upToCanaries = async (asked: Parameters<Updates["up"]>[0]): Promise<Canaries> =>
     (state.canaries = await applied(canaryProvider, state.canaries, { ...same(asked), needs: [] }));
-  const up = async (asked: Record<string, string>): Promise<void> => {
+  const up: Updates["up"] = async (asked) => {
     const { canaries, failures: unwatched, before, edit } = await upToCanaries(asked);
     const news = { ...same(asked), canaries, unwatched, before, edit };
     const { standing } = (state.invalidation = await applied(invalidationProvider, state.invalidation, news));
     await Promise.all(
       targets.map(async (key) => {
-        const mark = standing[key]?.mark ?? "";
-        tokens[key] = await applied(tokenProvider, tokens[key], { ...tokenInputs(key, inGroups), mark });
+        tokens[key] = await applied(tokenProvider, tokens[key], { ...tokenInputs(key, inGroups), ...standing[key] });
       }),
     );
   };
