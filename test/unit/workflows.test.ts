@@ -142,6 +142,9 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
   const repository = path.join(dir, "repository");
   const prod = fs.readFileSync(path.join(checkout, "Pulumi.prod.yaml"), "utf8");
   const rolled = prod.replace('generations: ["2026-11-20"]', 'generations: ["2026-11-21", "2026-11-20"]');
+  const protectedGroup = "      production:\n        deleteProtection: true\n";
+  const invalidated = prod.replace(protectedGroup, `${protectedGroup}        invalidated: "2026-11-21" # a leak\n`);
+  const incident = prod.replace(protectedGroup, `${protectedGroup}        incident: { reason: a leak, readOnly: 7d }\n`);
   const moved = prod.replace("db.example.com", "evil.example.com");
   let base = "";
 
@@ -174,6 +177,8 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
       '["prod"]',
       "false",
     ],
+    ["an invalidation of Turso tokens", { "Pulumi.prod.yaml": invalidated }, '["prod"]', "false"],
+    ["an incident at Turso", { "Pulumi.prod.yaml": incident }, '["prod"]', "true"],
     ["a new stack", { "Pulumi.new.yaml": prod }, '["new"]', "true"],
     ["the local stack", { "Pulumi.local.yaml": moved }, "[]", "false"],
     [
