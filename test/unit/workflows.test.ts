@@ -144,7 +144,10 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
   const rolled = prod.replace('generations: ["2026-11-20"]', 'generations: ["2026-11-21", "2026-11-20"]');
   const protectedGroup = "      production:\n        deleteProtection: true\n";
   const invalidated = prod.replace(protectedGroup, `${protectedGroup}        invalidated: "2026-11-21" # a leak\n`);
-  const incident = prod.replace(protectedGroup, `${protectedGroup}        incident: { reason: a leak, readOnly: 7d }\n`);
+  const incident = prod.replace(
+    protectedGroup,
+    `${protectedGroup}        incident: { reason: a leak, readOnly: 7d }\n`,
+  );
   const moved = prod.replace("db.example.com", "evil.example.com");
   let base = "";
 
