@@ -93,8 +93,9 @@ function warnOfAbandoned(): void {
 }
 
 function declareConsumer(worker: Worker) {
-  const server = stack.postgres ? { server: stack.postgres } : {};
-  return { worker, consumer: new WorkerConsumer(worker.script, { worker, credentials: stack.credentials, ...server }) };
+  const { credentials: all, postgres: server, turso: account } = stack;
+  const args = { worker, credentials: all, ...(server && { server }), ...(account && { turso: account }) };
+  return { worker, consumer: new WorkerConsumer(worker.script, args) };
 }
 
 function declareCredential(credential: Exclude<Credential, TursoCredential>) {

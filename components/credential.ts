@@ -16,6 +16,8 @@ export interface Deliverable {
   readonly deliver: readonly Delivery[];
   /** Current first. */
   readonly generations: readonly Generation[];
+  /** Whether the update that stops delivering a generation withdraws it too: then every edge location must have let go of it first. */
+  readonly withdraws: boolean;
 }
 
 /** Where a consumer can be asked which generations it holds: recorded with each login that is delivered to it. */

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ConsumerRecord } from "../credential";
-import type { Credential, PostgresServer, Worker } from "../rotation/model";
+import type { Credential, PostgresServer, TursoAccount, TursoCredential, Worker } from "../rotation/model";
 import { ThinResource } from "../thin";
 import type { Inputs } from "./worker-delivery.provider";
 
@@ -10,6 +10,7 @@ export interface WorkerConsumerArgs {
   /** Every credential; those that are delivered to another Worker are passed over. */
   credentials: readonly Credential[];
   server?: PostgresServer;
+  turso?: TursoAccount;
 }
 
 /**
@@ -67,7 +68,7 @@ function namesOf({ worker, credentials }: WorkerConsumerArgs): string[] {
 }
 
 /** Whatever of the delivered set is known from config, sorted, so that reordering the file delivers nothing. */
-function intentOf({ worker, credentials, server }: WorkerConsumerArgs): string {
+function intentOf({ worker, credentials, server, turso }: WorkerConsumerArgs): string {
   const entries = credentials.flatMap((credential) => {
     const { name, generations } = credential;
     const names = credential.deliver
@@ -75,11 +76,28 @@ function intentOf({ worker, credentials, server }: WorkerConsumerArgs): string {
       .map(({ as, previousAs }) => [as, previousAs])
       .sort();
     if (names.length === 0) return [];
-    const url =
-      credential.kind === "postgres"
-        ? [credential.url, credential.login, credential.adopted, credential.database, server?.host, server?.port]
-        : [];
-    return [[name, generations, names, ...url]];
+    return [[name, generations, names, ...minting(credential, server, turso)]];
   });
   return JSON.stringify(entries.sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1)));
+}
+
+/** What besides its stamps decides the value of a credential. */
+function minting(credential: Credential, server?: PostgresServer, turso?: TursoAccount): unknown[] {
+  switch (credential.kind) {
+    case "random":
+      return [];
+    case "postgres":
+      return [credential.url, credential.login, credential.adopted, credential.database, server?.host, server?.port];
+    case "turso":
+      // An invalidation mints its token again, and begins only when the Worker was looked at.
+      return [turso && invalidationsOf(credential, turso)];
+  }
+}
+
+function invalidationsOf({ target }: TursoCredential, { groups, databases }: TursoAccount): unknown[] {
+  const group = target.kind === "group" ? target.name : databases.find(({ name }) => name === target.name)?.group;
+  const all = [...groups.filter(({ name }) => name === group), ...databases.filter((one) => one.group === group)];
+  return all.flatMap(({ name, invalidated, incident }) =>
+    invalidated === undefined && incident === undefined ? [] : [[name, invalidated, incident?.readOnly]],
+  );
 }

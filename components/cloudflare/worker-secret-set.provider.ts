@@ -22,6 +22,8 @@ export interface Inputs {
   answers: number;
   withinMs: number;
   settleMs: number;
+  /** Credentials whose generations are withdrawn by the update that stops delivering them. */
+  settles: string[];
   /** Changes whenever something else is to be delivered; in state before the delivery begins (see worker-secrets.ts). */
   delivery: string;
 }
@@ -56,7 +58,7 @@ export function workerSecretSet(
     },
 
     async update(_id, olds, news) {
-      const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "worker"];
+      const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "settles", "worker"];
       const delivered = Object.fromEntries(
         Object.entries(news).filter(([key]) => !knobs.includes(key as keyof Inputs)),
       );
@@ -100,7 +102,13 @@ function checkSizes(news: Inputs): pulumi.dynamic.CheckFailure[] {
   const tooLong = Object.entries({ ...news.secrets, [generationsName]: news.generations }).filter(
     ([, text]) => Buffer.byteLength(text) > limits.bytes,
   );
+  // What is not known yet is delivered as no text: whoever reads it fails, and nothing says why.
+  const empty = Object.keys(news.secrets).filter((name) => news.secrets[name] === "");
   return [
+    ...empty.map((name) => ({
+      property: "worker",
+      reason: `${name} for the Worker ${news.worker} is empty; run the update again, without --target`,
+    })),
     ...(tooMany
       ? [
           {
@@ -206,10 +214,13 @@ function holdsCredential(report: Report, expected: Generations, credential: stri
   return "generations" in report && tags(report.generations) === tags(expected);
 }
 
-/** Whether a tag that was delivered is no longer: then the same update withdraws it. */
+/** Whether a tag that was delivered is no longer, and the same update withdraws it. Waiting for anything else would only keep others waiting. */
 function losesGeneration(olds: Inputs, news: Inputs): boolean {
+  const { settles }: Partial<Inputs> = olds; // states of before it was recorded have none
   const tags = (json: string) =>
-    Object.values(JSON.parse(json) as Generations).flatMap((list) => list.map(({ tag }) => tag));
+    Object.entries(JSON.parse(json) as Generations).flatMap(([credential, list]) =>
+      settles?.includes(credential) === false ? [] : list.map(({ tag }) => tag),
+    );
   const live = new Set(tags(news.generations));
   return tags(olds.generations).some((tag) => !live.has(tag));
 }

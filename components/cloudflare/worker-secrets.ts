@@ -54,6 +54,7 @@ export class WorkerSecrets extends pulumi.ComponentResource {
         answers: worker.answers,
         withinMs: worker.withinMs,
         settleMs: worker.settleMs,
+        settles: credentials.filter(({ withdraws }) => withdraws).map(({ credential }) => credential),
         delivery: consumer.delivery.delivery,
       },
       { parent: this },

@@ -45,6 +45,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
   readonly credential: string;
   readonly deliver: PostgresCredential["deliver"];
   readonly generations: readonly Generation[];
+  readonly withdraws = true;
   /** Logins that act as the owner and that config does not name. */
   readonly debts: pulumi.Output<string[]>;
 

@@ -27,6 +27,7 @@ export class RandomSecret extends pulumi.ComponentResource implements Deliverabl
   readonly credential: string;
   readonly deliver: RandomCredential["deliver"];
   readonly generations: readonly Generation[];
+  readonly withdraws = true;
 
   constructor(name: string, args: RandomSecretArgs, opts?: pulumi.ComponentResourceOptions) {
     super("rollover:random:RandomSecret", name, {}, opts);

@@ -13,7 +13,9 @@ export async function preflight(api: TursoApi, targets: Targets, needs: string[]
     ...targets.groups.map((name) => looked("groups", api.group(name))),
     ...Object.entries(targets.databases).map(([name, group]) => looked("databases", databaseIn(api, name, group))),
   ];
-  const problems = (await Promise.all(lookups)).flatMap((problem) => problem ?? []);
+  const found = (await Promise.all(lookups)).flatMap((problem) => problem ?? []);
+  // One that cannot be told now must not keep all the others from being invalidated.
+  const problems = found.filter(({ fault }) => fault !== "unavailable" && fault !== "rate-limited");
   const [first, ...rest] = problems;
   // A wrong organisation, or a token that may read nothing, is one mistake.
   const isShared = first?.fault === "not-found" || first?.fault === "forbidden";

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type TursoApi, TursoError } from "./api";
 import { askToken, expiryOf } from "./data";
 import { targetOf } from "./targets";
-import { type Canary, mintCanary, mintedHere } from "./turso-canary.provider";
+import { type Canary, mintCanary, mintedHere, proofPlace } from "./turso-canary.provider";
 
 /** What is known of the other targets of one update. */
 export interface Others {
@@ -28,15 +28,22 @@ export function patienceWith(canary: Canary): number {
  */
 export async function rotateUntilRefused(api: TursoApi, recorded: Canary, others: Others): Promise<string | undefined> {
   const target = targetOf(recorded.on);
+  const isFresh = mintedHere.has(recorded.tag);
   try {
-    let canary = recorded;
+    // Its database may be gone since an earlier run, and that is no refusal.
+    let canary = isFresh ? recorded : { ...recorded, url: (await proofPlace(api, target)).url };
     let state = await watch(canary, patienceWith(canary));
     if (state === "refused") {
       if (!mayHaveExpired(canary)) return undefined; // an earlier run's call took effect, or the group's did
       canary = await mintCanary(api, target, canary.url);
+      state = "works";
     }
+    if (state === "unknown")
+      return "the token that shows whether it takes effect could not be tried, so it was not asked for";
+    const begun = performance.now();
     // With others waiting for their new tokens, a second try is left to the next update.
-    for (let attempt = 1; attempt === 1 || (attempt === 2 && !others.succeeded); attempt++) {
+    for (let calls = 1; calls === 1 || (calls === 2 && !others.succeeded); calls++) {
+      const called = performance.now();
       const answered = await api.rotate(target).then(
         () => undefined,
         (error: unknown) => {
@@ -46,10 +53,14 @@ export async function rotateUntilRefused(api: TursoApi, recorded: Canary, others
       );
       if (answered && answered.fault !== "unavailable") return answered.message;
       state = await watch(canary, answered ? lookMs : effectMs);
-      if (state === "refused") return undefined;
+      if (state === "refused") {
+        // An earlier call did it, perhaps, and this one is on its way still: what is minted before it arrives dies of it.
+        if (calls > 1 || !isFresh) await outlast(api, canary, called + 1.5 * (performance.now() - begun) + 1000);
+        return undefined;
+      }
       if (!answered)
         return `Turso answered that its tokens are invalidated, but one that was minted before still works after ${effectMs / 1000} s. Run the update again: it looks before it calls again`;
-      if (attempt === 2 || others.succeeded)
+      if (calls === 2 || others.succeeded)
         return `${answered.message}. A token that was minted before still works, so it was not invalidated`;
     }
     return "it was not invalidated";
@@ -57,6 +68,12 @@ export async function rotateUntilRefused(api: TursoApi, recorded: Canary, others
     if (error instanceof TursoError) return error.message;
     throw error;
   }
+}
+
+/** Watches a token that is minted now until a time by which a second call must have had its effect, or until it has. */
+async function outlast(api: TursoApi, canary: Canary, until: number): Promise<void> {
+  const fresh = await mintCanary(api, targetOf(canary.on), canary.url);
+  await watch(fresh, Math.max(lookMs / 5, until - performance.now()));
 }
 
 /** Asks until the canary is refused three times in a row, or `ms` is over. */

@@ -44,6 +44,12 @@ export function begins(asked: Pick<Asked, "stamp" | "readOnly">, was: Pick<Asked
   return isNewer || (asked.readOnly !== "" && was.readOnly === "");
 }
 
+/** Whether an incident, on it or on its group, covers a database. */
+export function isCovered(incidents: Record<string, Pick<Asked, "readOnly">>, name: string, group: string): boolean {
+  const keys = [keyOf({ kind: "database", name }), keyOf({ kind: "group", name: group })];
+  return keys.some((key) => (incidents[key]?.readOnly ?? "") !== "");
+}
+
 /** Where in the config a target stands. */
 export function whereOf({ kind, name }: TursoTarget): string {
   return `rollover:turso.${kind}s.${name}`;

@@ -5,7 +5,7 @@ import { isUnknown, sameInputs } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { askToken } from "./data";
 import { preflight } from "./preflight";
-import { begins, keyOf, otherOrganization, targetOf, groupOf, type Targets, whereOf } from "./targets";
+import { begins, groupOf, isCovered, keyOf, otherOrganization, targetOf, type Targets, whereOf } from "./targets";
 
 /** A read-only token that was minted and recorded before a call of `auth/rotate`: refused, it shows that the call took effect. */
 export interface Canary {
@@ -18,6 +18,15 @@ export interface Canary {
   jwt: string;
   /** Whether its attempt began an incident, which blocks writes too. */
   blocks?: boolean;
+  /** Of one that could not be minted, why: then nothing is known of what it stands for. */
+  why?: string;
+}
+
+/** A database when an incident began to cover it. */
+export interface Before {
+  group: string;
+  /** Whether its writes were blocked. */
+  blocked: boolean;
 }
 
 export interface Inputs extends Targets {
@@ -34,14 +43,14 @@ export interface Outputs extends Inputs {
   canaries: Record<string, Canary[][]>;
   /** By target, why it has no canary; then it is not invalidated. */
   failures: Record<string, string>;
-  /** By target of an incident: whether writes of its databases were blocked when it began. */
-  before: Record<string, Record<string, boolean>>;
+  /** By database that an incident covers or covered. */
+  before: Record<string, Before>;
   /** Another text at each edit, so that the invalidation looks again. */
   edit: string;
 }
 
 /** In a group with more databases the rest is taken to behave like these. */
-const mostWitnesses = 50;
+const mostWitnesses = 200;
 
 /** Canaries of this process: no earlier run can have called `auth/rotate` after they were minted. */
 export const mintedHere = new Set<string>();
@@ -64,7 +73,9 @@ export function tursoCanary(
     update: async (_id, olds, news) => ({ outs: await watch(api, news, olds) }),
 
     async delete(_id, props) {
-      const all = Object.values(props.canaries).flat(2);
+      const all = Object.values(props.canaries)
+        .flat(2)
+        .filter(({ jwt }) => jwt !== "");
       const states = await Promise.all(all.map(({ url, jwt }) => askToken(url, jwt)));
       const left = all.filter((_, index) => states[index] === "works");
       if (left.length > 0)
@@ -76,7 +87,8 @@ export function tursoCanary(
 interface Attempt {
   key: string;
   canaries: Canary[][];
-  before: Record<string, boolean>;
+  /** Of the databases that an incident begins to cover. */
+  before: Record<string, Before>;
   failure?: string;
 }
 
@@ -88,13 +100,18 @@ async function watch(api: TursoApi, news: Inputs, olds: Outputs | undefined): Pr
   const failed = made.filter(({ failure }) => failure !== undefined).map(({ key }) => key);
   const asked = Object.entries(news.asked).filter(([key]) => !failed.includes(key));
   const asBefore = Object.entries(olds?.asked ?? {}).filter(([key]) => failed.includes(key));
+  const known = olds?.before ?? {};
+  // What was recorded under an incident that covers a database already stands: by now it is this program that blocks it.
+  const begun = made
+    .flatMap(({ before }) => Object.entries(before))
+    .filter(([name, { group }]) => !(name in known && isCovered(olds?.asked ?? {}, name, group)));
   return {
     ...news,
     // As if it had not been asked yet, where it failed: the next update begins it again.
     asked: Object.fromEntries([...asked, ...asBefore]),
     canaries: Object.fromEntries(made.map(({ key, canaries }) => [key, canaries])),
     failures: Object.fromEntries(made.flatMap(({ key, failure }) => (failure === undefined ? [] : [[key, failure]]))),
-    before: Object.fromEntries(made.map(({ key, before }) => [key, before])),
+    before: { ...known, ...Object.fromEntries(begun) },
     edit: randomBytes(4).toString("hex"),
   };
 }
@@ -103,31 +120,32 @@ async function attempt(api: TursoApi, key: string, news: Inputs, olds: Outputs |
   const asked = news.asked[key] ?? { stamp: "", readOnly: "" };
   const was = olds?.asked[key] ?? { stamp: "", readOnly: "" };
   const canaries = olds?.canaries[key] ?? [];
-  const before = olds?.before[key] ?? {};
-  if (!begins(asked, was)) return { key, canaries, before };
-  const beginsIncident = asked.readOnly !== "" && was.readOnly === "";
+  if (!begins(asked, was)) return { key, canaries, before: {} };
   try {
     const target = targetOf(key);
-    const [decides, ...witnesses] = await mintCanaries(api, target, news);
+    const blocks = asked.readOnly !== "" && was.readOnly === "";
+    const minted = (await mintCanaries(api, target, news)).map((canary) => ({ ...canary, blocks }));
     return {
       key,
-      canaries: [[{ ...decides, blocks: beginsIncident }, ...witnesses], ...canaries.slice(0, 1)],
-      before: beginsIncident ? await blockedNow(api, target) : before,
+      canaries: [minted, ...canaries.slice(0, 1)],
+      before: blocks ? await blockedNow(api, target) : {},
     };
   } catch (error) {
     if (!(error instanceof TursoError)) throw error;
-    return { key, canaries, before, failure: error.message };
+    return { key, canaries, before: {}, failure: error.message };
   }
 }
 
-async function blockedNow(api: TursoApi, { kind, name }: TursoTarget): Promise<Record<string, boolean>> {
+async function blockedNow(api: TursoApi, { kind, name }: TursoTarget): Promise<Record<string, Before>> {
   const databases = kind === "group" ? await api.databasesOf(name) : [await api.database(name)];
-  return Object.fromEntries(databases.map((database) => [database.name, database.blockWrites]));
+  return Object.fromEntries(
+    databases.map(({ name: one, group, blockWrites }) => [one, { group, blocked: blockWrites }]),
+  );
 }
 
 /** One that decides, and one on everything else that shares its keys, or does not: both are documented, and both were seen. */
-async function mintCanaries(api: TursoApi, target: TursoTarget, targets: Targets): Promise<[Canary, ...Canary[]]> {
-  const decides = await mintCanary(api, target, await proofUrl(api, target));
+async function mintCanaries(api: TursoApi, target: TursoTarget, targets: Targets): Promise<Canary[]> {
+  const decides = await mintCanary(api, target, (await proofPlace(api, target)).url);
   const group = groupOf(targets, target);
   const declared = Object.keys(targets.databases).filter((name) => targets.databases[name] === group);
   const listed = await api.databasesOf(group).catch(() => []); // an account's token may not list
@@ -139,9 +157,16 @@ async function mintCanaries(api: TursoApi, target: TursoTarget, targets: Targets
   const witnesses = await Promise.all(
     others
       .filter((other) => keyOf(other) !== keyOf(target))
-      .map(async (other) => mintCanary(api, other, await proofUrl(api, other)).catch(() => undefined)),
+      .map(async (other): Promise<Canary> => {
+        try {
+          return await mintCanary(api, other, (await proofPlace(api, other)).url);
+        } catch (error) {
+          if (!(error instanceof TursoError)) throw error;
+          return { tag: "", on: keyOf(other), url: "", jwt: "", why: error.message };
+        }
+      }),
   );
-  return [decides, ...witnesses.flatMap((one) => one ?? [])];
+  return [decides, ...witnesses];
 }
 
 export async function mintCanary(api: TursoApi, target: TursoTarget, url: string): Promise<Canary> {
@@ -164,12 +189,15 @@ export async function mintCanary(api: TursoApi, target: TursoTarget, url: string
   return canary;
 }
 
-/** Where a token of the target is tried: its database, or one of its group. */
-export async function proofUrl(api: TursoApi, target: TursoTarget, proveOn?: string): Promise<string> {
-  if (target.kind === "database") return api.dataUrl((await api.database(target.name)).hostname);
-  if (proveOn !== undefined) return api.dataUrl((await api.database(proveOn)).hostname);
-  const [first] = await api.databasesOf(target.name);
-  if (first) return api.dataUrl(first.hostname);
+/** Where a token of the target is tried, its database or one of its group, and whether writes are blocked there now. */
+export async function proofPlace(
+  api: TursoApi,
+  target: TursoTarget,
+  proveOn?: string,
+): Promise<{ url: string; writesBlocked: boolean }> {
+  const name = target.kind === "database" ? target.name : proveOn;
+  const [found] = name === undefined ? await api.databasesOf(target.name) : [await api.database(name)];
+  if (found) return { url: api.dataUrl(found.hostname), writesBlocked: found.blockWrites };
   throw new TursoError(
     "rejected",
     `the group ${target.name} has no database, so nobody can see whether a token of it works. Create one, or take ${whereOf(target)} out.`,

@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { sameInputs } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { type Others, patienceWith, rotateUntilRefused, watch } from "./rotate";
-import { begins, groupOf, keyOf, otherOrganization, targetOf, type Targets, whereOf } from "./targets";
+import { begins, groupOf, isCovered, keyOf, otherOrganization, targetOf, type Targets, whereOf } from "./targets";
 import type { Canary, Outputs as CanaryOutputs } from "./turso-canary.provider";
 
 export interface Inputs extends Targets {
@@ -20,10 +20,10 @@ interface Done {
   stamp: string;
   /** Of an incident under way, how long its tokens work; else empty. */
   readOnly: string;
-  /** Whether its writes are blocked by an incident. */
-  blocked: boolean;
   /** Tags of the canaries that were looked at. */
   seen: string[];
+  /** Databases, as keys, whose tokens outlived the invalidation of their group and could not be invalidated yet. */
+  outlived: string[];
 }
 
 /** What tokens of a target must follow: those minted under another mark are dead, or are taken for dead. */
@@ -35,6 +35,8 @@ export interface Standing {
 
 export interface Outputs extends Inputs {
   done: Record<string, Done>;
+  /** Databases whose writes an incident blocks. */
+  blocked: string[];
   /** By group and by database. */
   standing: Record<string, Standing>;
   /** By target, why its invalidation failed; it kept its tokens unless the text says otherwise. */
@@ -43,7 +45,7 @@ export interface Outputs extends Inputs {
   findings: Record<string, Record<string, string>>;
 }
 
-const untouched: Done = { stamp: "", readOnly: "", blocked: false, seen: [] };
+const untouched: Done = { stamp: "", readOnly: "", seen: [], outlived: [] };
 /** How long the databases of a group may lag behind it, and how long a sibling is given, whose fate is only recorded. */
 const groupLagMs = 2000;
 const siblingLagMs = 200;
@@ -58,6 +60,10 @@ export function tursoInvalidation(api: TursoApi): pulumi.dynamic.ResourceProvide
       }),
     create: async (news) => ({ id: news.organization, outs: await invalidateAll(api, news, undefined) }),
     update: async (_id, olds, news) => ({ outs: await invalidateAll(api, news, olds) }),
+    /** Tokens stay as they are; what an incident blocks is given back. */
+    async delete(_id, props) {
+      await Promise.all(props.blocked.map((name) => giveBack(api, name, props.before[name]?.blocked === true)));
+    },
   };
 }
 
@@ -93,18 +99,29 @@ async function invalidateAll(api: TursoApi, news: Inputs, olds: Outputs | undefi
     )
   ).flat();
   const done = Object.fromEntries(outcomes.map((one) => [one.key, one.done]));
+  const writes = await settleWrites(api, news, olds, done);
   return {
     ...news,
     done,
+    blocked: writes.blocked,
     standing: standingOf(news, olds, outcomes, done),
-    failures: Object.fromEntries(
-      outcomes.flatMap(({ key, failure }) => (failure === undefined ? [] : [[key, failure]])),
-    ),
+    failures: joined([
+      ...outcomes.flatMap(({ key, failure }): [string, string][] => (failure === undefined ? [] : [[key, failure]])),
+      ...writes.failures,
+    ]),
     findings: Object.fromEntries([
       ...Object.entries(olds?.findings ?? {}).filter(([key]) => key in news.asked),
       ...outcomes.flatMap(({ key, finding }) => (finding === undefined ? [] : [[key, finding]])),
     ]) as Outputs["findings"],
   };
+}
+
+/** A database may have failed twice: its invalidation, and its writes. */
+function joined(entries: [string, string][]): Record<string, string> {
+  return entries.reduce<Record<string, string>>(
+    (all, [key, text]) => ({ ...all, [key]: key in all ? `${all[key]}; ${text}` : text }),
+    {},
+  );
 }
 
 function standingOf(news: Inputs, olds: Outputs | undefined, outcomes: Outcome[], done: Record<string, Done>) {
@@ -125,7 +142,7 @@ function standingOf(news: Inputs, olds: Outputs | undefined, outcomes: Outcome[]
   return Object.fromEntries(entries);
 }
 
-/** Invalidates one target if config asks for it anew, or finds out what a crashed attempt did; then blocks or unblocks writes. */
+/** Invalidates one target if config asks for it anew, or finds out what a crashed attempt did. */
 async function settle(
   api: TursoApi,
   key: string,
@@ -136,47 +153,32 @@ async function settle(
   const was = olds?.done[key] ?? untouched;
   const asked = news.asked[key] ?? { stamp: "", readOnly: "", reason: "" };
   const attempts = news.canaries[key] ?? [];
-  const unseen = attempts.filter(([canary]) => canary !== undefined && !was.seen.includes(canary.tag));
-  let effective = false;
-  let finding: Record<string, string> | undefined;
+  const unseen = unseenOf(attempts, was);
+  const seen = attempts.flatMap(([canary]) => canary?.tag ?? []);
+  const done: Done = { stamp: asked.stamp, readOnly: asked.readOnly, seen, outlived: [] };
+  const failed = (failure: string) => ({ key, done: was, effective: false, failure: `${wordsOf(key)}: ${failure}` });
   if (begins(asked, was)) {
     const [canary, ...witnesses] = unseen[0] ?? [];
-    const failed = (failure: string) => ({ key, done: was, effective, failure: `${wordsOf(key)}: ${failure}` });
     if (!canary) return failed(news.unwatched[key] ?? "it has no canary");
     const failure = await rotateUntilRefused(api, canary, others);
     if (failure !== undefined) return failed(failure);
-    effective = true;
-    const around = await lookAround(api, key, witnesses, others);
-    if (around.failure !== undefined) return { ...failed(around.failure), finding: around.finding };
-    finding = around.finding;
-  } else {
-    // An edit that was taken back: its crashed run may have called rotate, and then what consumers hold is dead.
-    for (const [canary] of unseen)
-      if (canary && (await watch(canary, patienceWith(canary))) !== "works") effective = true;
+    return { key, effective: true, ...(await lookAround(api, key, done, witnesses, others)) };
   }
-  const done: Done = {
-    stamp: asked.stamp,
-    readOnly: asked.readOnly,
-    blocked: was.blocked,
-    seen: attempts.flatMap(([canary]) => canary?.tag ?? []),
-  };
-  const outcome: Outcome = { key, done, effective, ...(finding ? { finding } : {}) };
-  try {
-    // What an operator blocked after an earlier incident is not this one's to unblock.
-    const mayBeBlocked = was.blocked || unseen.some(([canary]) => canary?.blocks === true);
-    if (asked.readOnly === "" ? mayBeBlocked : !was.blocked || unseen.length > 0)
-      await blockWrites(api, news.before[key] ?? {}, asked.readOnly !== "");
-    return { ...outcome, done: { ...done, blocked: asked.readOnly !== "" } };
-  } catch (error) {
-    if (!(error instanceof TursoError)) throw error;
-    const what =
-      asked.readOnly === ""
-        ? "its writes are still blocked"
-        : "its tokens are invalidated, but its writes are not blocked";
-    // So that the next update tries again: its canary has been seen by then.
-    const tried = { ...done, blocked: asked.readOnly === "" };
-    return { ...outcome, done: tried, failure: `${wordsOf(key)}: ${what}: ${error.message}` };
+  if (was.outlived.length > 0) {
+    const witnesses = attempts.flat().filter(({ on, jwt }) => jwt !== "" && was.outlived.includes(on));
+    const around = await lookAround(api, key, done, witnesses, others);
+    const isLess = around.done.outlived.length < was.outlived.length;
+    return { key, effective: isLess, ...around, finding: { ...olds?.findings[key], ...around.finding } };
   }
+  // An edit that was taken back: its crashed run may have called rotate, and then what consumers hold is dead.
+  let effective = false;
+  for (const [canary] of unseen)
+    if (canary && (await watch(canary, patienceWith(canary))) !== "works") effective = true;
+  return { key, done, effective };
+}
+
+function unseenOf(attempts: Canary[][], { seen }: Done): Canary[][] {
+  return attempts.filter(([canary]) => canary !== undefined && !seen.includes(canary.tag));
 }
 
 function wordsOf(key: string): string {
@@ -188,26 +190,78 @@ function wordsOf(key: string): string {
  * What became of the other canaries. A group's invalidation is meant to reach every database; one whose tokens outlive it (seen at
  * Turso) is invalidated by a call of its own. A database's is not meant to reach its siblings: their finding is recorded, no more.
  */
-async function lookAround(api: TursoApi, key: string, witnesses: Canary[], others: Others) {
+async function lookAround(
+  api: TursoApi,
+  key: string,
+  done: Done,
+  witnesses: Canary[],
+  others: Others,
+): Promise<Pick<Outcome, "done" | "finding" | "failure">> {
   const finding: Record<string, string> = {};
-  const failures: string[] = [];
+  const failures: Record<string, string> = {};
+  const reaches = key.startsWith("group:");
   await Promise.all(
     witnesses.map(async (witness) => {
-      finding[witness.on] = await watch(witness, key.startsWith("group:") ? groupLagMs : siblingLagMs);
-      if (finding[witness.on] !== "works" || !key.startsWith("group:") || !witness.on.startsWith("database:")) return;
+      const { on, why } = witness;
+      finding[on] =
+        why === undefined ? await watch(witness, reaches ? groupLagMs : siblingLagMs) : `not looked at: ${why}`;
+      if (finding[on] !== "works" || !reaches || !on.startsWith("database:")) return;
       const failure = await rotateUntilRefused(api, witness, others);
-      if (failure === undefined) finding[witness.on] = "outlived it, and was invalidated by a call of its own";
-      else failures.push(`tokens of the ${wordsOf(witness.on)} outlived it: ${failure}`);
+      if (failure === undefined) finding[on] = "outlived it, and was invalidated by a call of its own";
+      else failures[on] = `tokens of the ${wordsOf(on)} outlived it: ${failure}`;
     }),
   );
-  return { finding, ...(failures.length > 0 ? { failure: failures.join("; ") } : {}) };
+  const texts = Object.values(failures);
+  return {
+    done: { ...done, outlived: Object.keys(failures) },
+    finding,
+    ...(texts.length > 0 ? { failure: `${wordsOf(key)}: ${texts.join("; ")}` } : {}),
+  };
 }
 
-/** Blocks the writes of each database, or gives back what was there when the incident began. */
-async function blockWrites(api: TursoApi, before: Record<string, boolean>, block: boolean): Promise<void> {
+/** Blocks the writes of every database that an incident covers, and gives back what was there to those that none covers any more. */
+async function settleWrites(
+  api: TursoApi,
+  news: Inputs,
+  olds: Outputs | undefined,
+  done: Record<string, Done>,
+): Promise<{ blocked: string[]; failures: [string, string][] }> {
+  const were = olds?.blocked ?? [];
+  // A crashed run may have blocked and not recorded it. What an operator blocks at other times is not ours to unblock.
+  const suspects = Object.entries(news.canaries)
+    .filter(([key, attempts]) => unseenOf(attempts, olds?.done[key] ?? untouched).some(([canary]) => canary?.blocks))
+    .map(([key]) => targetOf(key));
+  const isSuspect = (name: string, group: string) =>
+    suspects.some((target) => target.name === (target.kind === "group" ? group : name));
+  const blocked: string[] = [];
+  const failures: [string, string][] = [];
   await Promise.all(
-    Object.entries(before).map(([name, was]) =>
-      api.configure({ kind: "database", name }, { blockWrites: block || was }),
-    ),
+    Object.entries(news.before).map(async ([name, before]) => {
+      const wanted = isCovered(done, name, before.group);
+      const isOurs = were.includes(name);
+      try {
+        if (wanted && (!isOurs || isSuspect(name, before.group)))
+          await api.configure({ kind: "database", name }, { blockWrites: true });
+        if (!wanted && (isOurs || isSuspect(name, before.group))) await giveBack(api, name, before.blocked);
+        if (wanted) blocked.push(name);
+      } catch (error) {
+        if (!(error instanceof TursoError)) throw error;
+        if (!wanted && isOurs) blocked.push(name); // tried again by the next update, as is one that is not listed and wanted
+        const what = wanted
+          ? "its tokens are invalidated, but its writes are not blocked"
+          : "its writes are still blocked";
+        failures.push([
+          keyOf({ kind: "database", name }),
+          `${wordsOf(keyOf({ kind: "database", name }))}: ${what}: ${error.message}`,
+        ]);
+      }
+    }),
   );
+  return { blocked: blocked.sort(), failures };
+}
+
+async function giveBack(api: TursoApi, name: string, blocked: boolean): Promise<void> {
+  await api.configure({ kind: "database", name }, { blockWrites: blocked }).catch((error: unknown) => {
+    if (!(error instanceof TursoError) || error.fault !== "not-found") throw error; // a database that is gone blocks nothing
+  });
 }

@@ -98,10 +98,7 @@ function settingsOf(settings: Organization["databases"][number]["settings"], inc
 function withDeclared(recorded: InvalidationInputs["before"], { databases }: Organization): typeof recorded {
   const declared = new Map(databases.map(({ name, settings }) => [name, settings.blockWrites]));
   return Object.fromEntries(
-    Object.entries(recorded).map(([key, of]) => [
-      key,
-      Object.fromEntries(Object.entries(of).map(([name, was]) => [name, declared.get(name) ?? was])),
-    ]),
+    Object.entries(recorded).map(([name, was]) => [name, { ...was, blocked: declared.get(name) ?? was.blocked }]),
   );
 }
 
@@ -121,9 +118,10 @@ function needsOf({ organization, credentials }: TursoOrganizationArgs): string[]
   const mints = (kind: TursoTarget["kind"]) => credentials.some(({ target }) => target.kind === kind);
   return [
     "read",
-    ...(mints("database") || begins(databases) ? ["db:mint-token"] : []),
+    // A group's invalidation is looked at in each database, and carried out there too where its tokens outlive it.
+    ...(mints("database") || begins(databases) || begins(groups) ? ["db:mint-token"] : []),
     ...(mints("group") || begins(groups) ? ["group:mint-token"] : []),
-    ...(begins(databases) ? ["db:rotate-creds"] : []),
+    ...(begins(databases) || begins(groups) ? ["db:rotate-creds"] : []),
     ...(begins(groups) ? ["group:rotate-creds"] : []),
     ...(sets(databases) || blocks ? ["db:configure"] : []),
     ...(sets(groups) ? ["group:configure"] : []),

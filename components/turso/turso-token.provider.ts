@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { setTimeout as pause } from "node:timers/promises";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Stamp, TursoCredential, TursoTarget } from "../rotation/model";
 import { isUnknown } from "../thin.provider";
@@ -6,7 +7,7 @@ import { type TursoApi, TursoError } from "./api";
 import { askToken, expiryOf, proveToken, TokenProofError } from "./data";
 import { scopeFailures } from "./preflight";
 import { whereOf } from "./targets";
-import { proofUrl } from "./turso-canary.provider";
+import { proofPlace } from "./turso-canary.provider";
 
 export interface Inputs {
   credential: string;
@@ -24,7 +25,6 @@ export interface Inputs {
   mark: string;
   /** During an incident how long a read-only token works; else empty. */
   readOnly: string;
-  writesBlocked: boolean;
 }
 
 /** A token that another one replaced, and that may work on. */
@@ -44,8 +44,10 @@ export interface Outputs extends Inputs {
   url: string;
   /** Whether it was used for real. */
   proven: boolean;
-  /** What `mark` and `readOnly` were when it was minted. */
-  under: { mark: string; readOnly: string };
+  /** Whether a refresh found it refused, though it is to work: the next update mints another. */
+  lost: boolean;
+  /** What it was minted under and with. */
+  under: Pick<Inputs, "mark" | "readOnly" | "minting">;
   /** Secret. */
   replaced: Replaced[];
   replacedExpire: string[];
@@ -80,7 +82,7 @@ export function tursoToken(
       const replaces = isOther || olds.organization !== news.organization ? ["target"] : [];
       const follows = (["place", "mark", "readOnly"] as const).some((key) => olds[key] !== news[key]);
       return Promise.resolve({
-        changes: replaces.length > 0 || follows || !olds.proven || olds.failure !== "" || isLost(olds, news),
+        changes: replaces.length > 0 || follows || !olds.proven || olds.failure !== "" || isMissing(olds, news),
         replaces,
       });
     },
@@ -91,42 +93,41 @@ export function tursoToken(
       if (news.place === "retired") return { id, outs: { ...outs, proven: true } };
       const minted = { ...outs, ...(await mint(api, news)) };
       try {
-        await prove(minted);
+        await prove(api, minted);
         return { id, outs: { ...minted, proven: true } };
       } catch (error) {
-        // It works from now on, so state must know it: Pulumi keeps what an error with an id carries, and `update` tries again.
-        const message = error instanceof Error ? error.message : "it was not proven";
-        throw Object.assign(new Error(message), { id, properties: minted, reasons: [message] });
+        throw keepUnproven(error, id, minted);
       }
     },
 
-    async update(_id, olds, news) {
+    async update(id, olds, news) {
       const outs = { ...olds, ...news, ...(await stillWorking(olds.replaced, olds.url)) };
-      if (news.place === "retired") return { outs: { ...outs, proven: true, failure: "" } };
-      const isOutdated = olds.under.mark !== news.mark || (olds.under.readOnly === "") !== (news.readOnly === "");
-      if (isOutdated || isLost(olds, news)) return { outs: await again(api, olds, outs) };
+      if (news.place === "retired") return { outs: { ...outs, proven: true, lost: false, failure: "" } };
+      const { under } = olds;
+      if (under.mark !== news.mark || under.readOnly !== news.readOnly || isMissing(olds, news))
+        return { outs: await again(api, id, olds, outs) };
       if (olds.proven && (news.place !== "current" || olds.place === "current"))
         return { outs: { ...outs, failure: "" } };
       // Becomes current again, or was minted by an update that could not prove it.
       const state = olds.proven ? "works" : await askToken(olds.url, olds.jwt);
-      if (state === "refused") return { outs: await again(api, olds, outs) };
-      await prove(outs);
+      if (state === "refused") return { outs: await again(api, id, olds, outs) };
+      await prove(api, outs);
       return { outs: { ...outs, proven: true, failure: "" } };
     },
 
     async read(id, props) {
       if (!props) return {};
-      const state = props.jwt === "" ? "refused" : await askToken(props.url, props.jwt);
-      // A live token that is refused is lost: the next update mints it again. A retired one is what `retired` waits for.
-      const jwt = state === "refused" && props.place !== "retired" ? "" : props.jwt;
-      return { id, props: { ...props, jwt, ...(await stillWorking(props.replaced, props.url)) } };
+      // Retired tokens are to be refused, and that alone is what they wait for.
+      const lost = isWanted(props) && props.jwt !== "" && (await stateOf(api, props, props.jwt)) === "refused";
+      return { id, props: { ...props, lost, ...(await stillWorking(props.replaced, props.url)) } };
     },
 
     async delete(_id, props) {
       const held = [...(props.jwt === "" ? [] : [{ jwt: props.jwt, expires: props.expires }]), ...props.replaced];
-      const asked = await Promise.all(held.map(async (one) => ({ ...one, state: await askToken(props.url, one.jwt) })));
+      const asked = await Promise.all(held.map(async (one) => ({ ...one, state: await stateOf(api, props, one.jwt) })));
       const left = asked.filter(({ state }) => state !== "refused");
-      if (left.length === 0 || (await isGone(api, props.target))) return;
+      const isOpen = left.every(({ state }) => state !== "works");
+      if (left.length === 0 || (isOpen && (await isGone(api, props)))) return;
       const worst = left.find(({ state }) => state === "works") ?? left[0];
       const name = `${props.credential}@${props.stamp}`;
       if (abandon.includes(props.credential)) {
@@ -142,11 +143,15 @@ export function tursoToken(
       throw new TursoError(
         "rejected",
         `the token ${name} ${found}. Turso cannot revoke one token alone. Either put ${props.stamp} back under \`retired\` of ${props.credential} and wait until it has expired, ` +
-          `or invalidate every token of its group: set ${whereOf({ kind: "group", name: props.group })}.invalidated to today's stamp.`,
+          `or invalidate every token of its group: set ${whereOf({ kind: "group", name: props.group })}.invalidated to today's stamp. ` +
+          `To leave it behind for as long as it works, list ${props.credential} under rollover:abandon.`,
       );
     },
   };
 }
+
+/** How long a place may take to learn the key of a token that was minted just now. */
+const lateKeyMs = 10_000;
 
 const nothing = {
   jwt: "",
@@ -154,14 +159,15 @@ const nothing = {
   expires: "",
   url: "",
   proven: false,
+  lost: false,
   replaced: [],
   replacedExpire: [],
   failure: "",
 };
 
 /** Whether a token that is to work was never minted here, or was found refused. */
-function isLost(olds: Outputs, news: Inputs): boolean {
-  return olds.jwt === "" && isWanted(news);
+function isMissing(olds: Outputs, news: Inputs): boolean {
+  return (olds.jwt === "" || olds.lost) && isWanted(news);
 }
 
 /** During an incident the current generation alone is to work. */
@@ -169,33 +175,47 @@ function isWanted({ place, readOnly }: Inputs): boolean {
   return place === "current" || (place === "previous" && readOnly === "");
 }
 
-function underOf({ mark, readOnly }: Inputs): Outputs["under"] {
-  return { mark, readOnly };
-}
-
 /** What is minted now: during an incident nothing but a read-only token. */
-function mintingOf({ minting, readOnly }: Inputs): Inputs["minting"] {
+function mintingOf({ minting, readOnly }: Pick<Inputs, "minting" | "readOnly">): Inputs["minting"] {
   if (readOnly === "") return minting;
   return { authorization: "read-only", expiration: readOnly, permissions: [], attach: [] };
 }
 
-async function mint(api: TursoApi, news: Inputs) {
-  const url = await proofUrl(api, news.target, news.proveOn === "" ? undefined : news.proveOn);
-  const { expiration, ...minting } = mintingOf(news);
-  const jwt = await api.mintToken(news.target, { expiration, ...minting });
-  const seconds = expiryOf(jwt);
-  const expires = seconds === undefined ? "never" : new Date(seconds * 1000).toISOString();
-  return { jwt, url, expires, tag: randomBytes(8).toString("hex"), under: underOf(news) };
+function underOf({ mark, readOnly, minting }: Inputs): Outputs["under"] {
+  return { mark, readOnly, minting };
 }
 
-/** Uses the token with the access that it claims. */
-async function prove(outs: Outputs): Promise<void> {
-  const { authorization, permissions, expiration } = mintingOf({ ...outs, readOnly: outs.under.readOnly });
+function placeOf(api: TursoApi, { target, proveOn }: Inputs) {
+  return proofPlace(api, target, proveOn === "" ? undefined : proveOn);
+}
+
+async function mint(api: TursoApi, news: Inputs) {
+  const { url } = await placeOf(api, news);
+  const jwt = await api.mintToken(news.target, mintingOf(news));
+  const seconds = expiryOf(jwt);
+  const expires = seconds === undefined ? "never" : new Date(seconds * 1000).toISOString();
+  return { jwt, url, expires, tag: randomBytes(8).toString("hex"), lost: false, under: underOf(news) };
+}
+
+/** Uses the token with the access that it was minted with. While writes are blocked there, whoever did it, by reading alone. */
+async function prove(api: TursoApi, outs: Outputs): Promise<void> {
+  const { authorization, permissions, expiration } = mintingOf(outs.under);
   const name = `${outs.credential}@${outs.stamp}`;
   try {
     if (expiration !== "never" && outs.expires === "never")
       throw new TokenProofError("access", `it never expires, though ${expiration} was asked for`);
-    await proveToken(outs.url, outs.jwt, { authorization, permissions }, { writesBlocked: outs.writesBlocked });
+    const { writesBlocked } = await placeOf(api, outs);
+    const until = performance.now() + lateKeyMs;
+    for (;;) {
+      try {
+        await proveToken(outs.url, outs.jwt, { authorization, permissions }, { writesBlocked });
+        return;
+      } catch (error) {
+        const isLate = error instanceof TokenProofError && error.fault === "refused" && performance.now() < until;
+        if (!isLate) throw error;
+        await pause(100);
+      }
+    }
   } catch (error) {
     if (!(error instanceof TokenProofError)) throw error;
     throw new TokenProofError(
@@ -209,23 +229,35 @@ async function prove(outs: Outputs): Promise<void> {
  * Mints again after an invalidation, for the current generation alone while an incident lasts. A failure is recorded, not thrown: the
  * consumers of this token may hold others that are minted already, and must get those.
  */
-async function again(api: TursoApi, olds: Outputs, outs: Outputs): Promise<Outputs> {
+async function again(api: TursoApi, id: string, olds: Outputs, outs: Outputs): Promise<Outputs> {
   if (!isWanted(outs)) return { ...outs, proven: true, failure: "" };
   let minted: Outputs | undefined;
   try {
     minted = { ...outs, ...(await mint(api, outs)) };
-    await prove(minted);
+    await prove(api, minted);
   } catch (error) {
+    if (!(error instanceof TursoError || error instanceof TokenProofError)) throw error;
     // Without a token that was proven before there is nothing that consumers could keep.
-    if (olds.jwt === "" || !olds.proven || !(error instanceof TursoError || error instanceof TokenProofError))
-      throw error;
+    if (olds.jwt === "" || !olds.proven)
+      throw minted ? keepUnproven(error, id, { ...minted, ...withOld(olds) }) : error;
     const unproven = minted ? [{ jwt: minted.jwt, expires: minted.expires }] : [];
     const rest = await stillWorking([...outs.replaced, ...unproven], outs.url);
     return { ...outs, ...rest, failure: `${outs.credential}@${outs.stamp}: ${error.message}` };
   }
-  const before = olds.jwt === "" ? [] : [{ jwt: olds.jwt, expires: olds.expires }];
-  const rest = await stillWorking([...outs.replaced, ...before], minted.url);
+  const rest = await stillWorking(withOld(olds).replaced, minted.url);
   return { ...minted, proven: true, failure: "", ...rest };
+}
+
+/** The token of before among the replaced ones. */
+function withOld({ jwt, expires, replaced }: Outputs): Pick<Outputs, "replaced" | "replacedExpire"> {
+  const all = jwt === "" ? replaced : [...replaced, { jwt, expires }];
+  return { replaced: all, replacedExpire: all.map((one) => one.expires) };
+}
+
+/** It works from now on, so state must know it: Pulumi keeps what an error with an id carries, and the next update tries it again. */
+function keepUnproven(error: unknown, id: string, minted: Outputs): Error {
+  const message = error instanceof Error ? error.message : "it was not proven";
+  return Object.assign(new Error(message), { id, properties: { ...minted, proven: false }, reasons: [message] });
 }
 
 /** Without those that are refused by now: they are no debt. */
@@ -235,13 +267,24 @@ async function stillWorking(list: Replaced[], url: string): Promise<Pick<Outputs
   return { replaced, replacedExpire: replaced.map(({ expires }) => expires) };
 }
 
+/** A group's token that is refused where it was proven may do elsewhere: that database may be gone. */
+async function stateOf(api: TursoApi, props: Outputs, jwt: string): ReturnType<typeof askToken> {
+  const state = await askToken(props.url, jwt);
+  if (state !== "refused" || props.target.kind === "database" || props.organization !== api.organization) return state;
+  const url = await placeOf(api, props).then(
+    (place) => place.url,
+    () => props.url,
+  );
+  return url === props.url ? state : askToken(url, jwt);
+}
+
 /** Whether its database or group is no more, and every token of it with it. */
-async function isGone(api: TursoApi, { kind, name }: TursoTarget): Promise<boolean> {
+async function isGone(api: TursoApi, { target: { kind, name }, organization }: Inputs): Promise<boolean> {
+  if (organization !== api.organization) return false; // another organisation's names say nothing of this one's
   try {
     await (kind === "group" ? api.group(name) : api.database(name));
     return false;
   } catch (error) {
-    if (error instanceof TursoError && error.fault === "not-found") return true;
-    return false;
+    return error instanceof TursoError && error.fault === "not-found";
   }
 }

@@ -37,6 +37,8 @@ export class TursoTokens extends pulumi.ComponentResource implements Deliverable
   readonly credential: string;
   readonly deliver: TursoCredential["deliver"];
   readonly generations: readonly Generation[];
+  /** An old token is dead before its delivery ends, or goes on working. */
+  readonly withdraws = false;
   /** By stamp, when the token expires: an ISO date and time, or `never`. */
   readonly expires: pulumi.Output<Record<string, string>>;
   /** Tokens that were replaced and still worked when last looked at: revocation debt. */
@@ -66,8 +68,6 @@ export class TursoTokens extends pulumi.ComponentResource implements Deliverable
           minting: { authorization, expiration, permissions, attach },
           mark: standing.mark,
           readOnly: standing.readOnly,
-          // A token that writes is proven by reading then.
-          writesBlocked: blockedIn(args.settings, target.kind === "database" ? target.name : proveOn),
         },
         { parent: this },
       );
@@ -114,12 +114,9 @@ class TursoToken extends ThinResource {
       tag: undefined,
       expires: undefined,
       replaced: undefined,
+      lost: undefined,
       replacedExpire: undefined,
     };
     super("TursoToken", name, { ...args, ...outputs, failure: undefined }, ["jwt", "replaced"], opts);
   }
-}
-
-function blockedIn({ databases }: Organization, name: string): boolean {
-  return databases.find((database) => database.name === name)?.settings.blockWrites === true;
 }

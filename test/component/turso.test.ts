@@ -67,7 +67,6 @@ it("gives each token its place, what it is minted with, and the standing of its 
     minting: { authorization: "full-access", expiration: "90d", permissions: [], attach: [] },
     mark: "mark-of-rounds",
     readOnly: "",
-    writesBlocked: true,
   });
   expect([inputs("2026-11-20"), inputs("2026-11-19")]).toMatchObject([{ place: "previous" }, { place: "retired" }]);
 });
@@ -163,7 +162,6 @@ it("proves a group's token where config says, and knows the group", async () => 
     target: { kind: "group", name: "default" },
     group: "default",
     proveOn: "notes",
-    writesBlocked: false,
   });
   expect(find(registered, CANARY).inputs["needs"]).toContain("group:mint-token");
 });

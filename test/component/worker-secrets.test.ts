@@ -58,6 +58,7 @@ it("delivers all of a Worker in one resource, and nothing of another Worker's", 
     answers: 5,
     withinMs: 60_000,
     settleMs: 2000,
+    settles: ["hook-key", "session-key"],
     delivery: "delivery-of-rounds-api",
   });
   expect(JSON.parse(String(generations))).toEqual({

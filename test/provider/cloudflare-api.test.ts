@@ -82,6 +82,7 @@ describe("the Cloudflare API on bad days", () => {
       answers: 3,
       withinMs: 10_000,
       settleMs: 0,
+      settles: ["rounds-db", "session-key"],
       delivery: String(counter),
     };
   }

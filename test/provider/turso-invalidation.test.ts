@@ -197,7 +197,8 @@ describe("an invalidation", () => {
       on.turso.faults.set([{ match: patch, kind: "status", status: 403 }]);
       await on.up({});
       expect(failure()).toMatch(/its writes are still blocked: .* scope `db:configure`/);
-      expect(on.tokens["database:rounds"]?.failure).toContain("the database blocks reads or writes");
+      // Its writing cannot be tried then: it is proven by reading, and delivered.
+      expect(on.tokens["database:rounds"]).toMatchObject({ proven: true, failure: "", under: { readOnly: "" } });
       await expect(write()).rejects.toThrow("blocked");
       await on.up({});
       expect(failure()).toBeUndefined();

@@ -116,7 +116,6 @@ export function tokenInputs(key: string, databases: Record<string, string>): Tok
     minting: { authorization: "full-access", expiration: "30d", permissions: [], attach: [] },
     mark: "",
     readOnly: "",
-    writesBlocked: false,
   };
 }
 

@@ -24,7 +24,7 @@ const names = () => Object.keys(cf.state(script).secrets).sort();
 function delivery(intended: Intended, secrets: Record<string, string>): Inputs {
   const { delivery: nonce, touched } = intended;
   const generations = JSON.stringify({ "session-key": [{ stamp: "2026-11-20", tag: nonce }] });
-  const waits = { answers: 1, withinMs: 2000, settleMs: 0 };
+  const waits = { answers: 1, withinMs: 2000, settleMs: 0, settles: ["rounds-db"] };
   // Without a probe: what is looked at here is what Cloudflare lists.
   const at = { worker: script, script, accountId: cf.accountId, probe: "", token: "probe-token" };
   return { ...at, ...waits, secrets, generations, delivery: nonce, touched };
