@@ -39,7 +39,7 @@ export class TursoOrganization extends pulumi.ComponentResource {
   readonly failures: pulumi.Output<Record<string, string>>;
   /** By invalidated target, what became of tokens that nobody asked to invalidate: `refused` or `works`. */
   readonly findings: pulumi.Output<Record<string, Record<string, string>>>;
-  private readonly standing: pulumi.Output<Record<string, Standing>>;
+  private readonly standing: pulumi.Output<Record<string, Standing> | undefined>;
 
   constructor(name: string, args: TursoOrganizationArgs, opts?: pulumi.ComponentResourceOptions) {
     super("rollover:turso:TursoOrganization", name, {}, opts);
@@ -48,14 +48,14 @@ export class TursoOrganization extends pulumi.ComponentResource {
     const same = { organization, ...targetsOf(args.organization, args.credentials) };
     const canary = new TursoCanary(name, { ...same, needs: needsOf(args) }, after);
     const settings = declareSettings();
-    const before = canary.before.apply((recorded) => withDeclared(recorded, args.organization));
+    const before = canary.before.apply((recorded) => withDeclared(recorded ?? {}, args.organization));
     const invalidation = new TursoInvalidation(
       name,
       { ...same, canaries: canary.canaries, unwatched: canary.failures, before, edit: canary.edit },
       { ...after, dependsOn: [...(args.after ?? []), ...settings] },
     );
     this.standing = invalidation.standing;
-    this.failures = invalidation.failures;
+    this.failures = invalidation.failures.apply((all) => all ?? {});
     this.findings = invalidation.findings;
     this.registerOutputs({});
 
@@ -84,7 +84,7 @@ export class TursoOrganization extends pulumi.ComponentResource {
 
   /** What of an invalidation or an incident concerns tokens of this target; ready only when it has taken effect. */
   standingOf(target: TursoTarget): pulumi.Output<Standing> {
-    return this.standing.apply((all) => all[keyOf(target)] ?? { mark: "", readOnly: "" });
+    return this.standing.apply((all) => all?.[keyOf(target)] ?? { mark: "", readOnly: "" });
   }
 }
 
@@ -134,7 +134,8 @@ type Args<T> = { [K in keyof T]: pulumi.Input<T[K]> };
 class TursoCanary extends ThinResource {
   declare readonly canaries: pulumi.Output<InvalidationInputs["canaries"]>;
   declare readonly failures: pulumi.Output<Record<string, string>>;
-  declare readonly before: pulumi.Output<InvalidationInputs["before"]>;
+  /** Undefined in a destroy that runs the program after one that failed: there it is deleted already. */
+  declare readonly before: pulumi.Output<InvalidationInputs["before"] | undefined>;
   declare readonly edit: pulumi.Output<string>;
 
   constructor(name: string, args: Args<CanaryInputs>, opts: pulumi.CustomResourceOptions) {
@@ -145,8 +146,9 @@ class TursoCanary extends ThinResource {
 
 /** Every invalidation of the organisation; CRUD in turso-invalidation.provider.ts. */
 class TursoInvalidation extends ThinResource {
-  declare readonly standing: pulumi.Output<Record<string, Standing>>;
-  declare readonly failures: pulumi.Output<Record<string, string>>;
+  /** Undefined as `before` of the canary is. */
+  declare readonly standing: pulumi.Output<Record<string, Standing> | undefined>;
+  declare readonly failures: pulumi.Output<Record<string, string> | undefined>;
   declare readonly findings: pulumi.Output<Record<string, Record<string, string>>>;
 
   constructor(name: string, args: Args<InvalidationInputs>, opts: pulumi.CustomResourceOptions) {

@@ -84,14 +84,14 @@ export class TursoTokens extends pulumi.ComponentResource implements Deliverable
       .all(
         all.map(({ stamp, token }) =>
           token.replacedExpire.apply((ends) =>
-            ends.map((end) => `a token of ${stamp} that was replaced, until ${end}`),
+            (ends ?? []).map((end) => `a token of ${stamp} that was replaced, until ${end}`),
           ),
         ),
       )
       .apply((lists) => lists.flat());
     this.failures = pulumi
       .all(live.map(({ token }) => token.failure))
-      .apply((texts) => texts.filter((text) => text !== ""));
+      .apply((texts) => texts.flatMap((text) => (text === undefined || text === "" ? [] : [text])));
     this.registerOutputs({});
   }
 }
@@ -101,8 +101,9 @@ class TursoToken extends ThinResource {
   declare readonly jwt: pulumi.Output<string>;
   declare readonly tag: pulumi.Output<string>;
   declare readonly expires: pulumi.Output<string>;
-  declare readonly replacedExpire: pulumi.Output<string[]>;
-  declare readonly failure: pulumi.Output<string>;
+  /** Undefined, as `failure`, in a destroy that runs the program after one that failed: there it may be deleted already. */
+  declare readonly replacedExpire: pulumi.Output<string[] | undefined>;
+  declare readonly failure: pulumi.Output<string | undefined>;
 
   constructor(
     name: string,
