@@ -216,10 +216,10 @@ function holdsCredential(report: Report, expected: Generations, credential: stri
 
 /** Whether a tag that was delivered is no longer, and the same update withdraws it. Waiting for anything else would only keep others waiting. */
 function losesGeneration(olds: Inputs, news: Inputs): boolean {
-  const { settles }: Partial<Inputs> = olds; // states of before it was recorded have none
+  const { settles } = olds as Partial<Inputs>; // states of before it was recorded have none
   const tags = (json: string) =>
     Object.entries(JSON.parse(json) as Generations).flatMap(([credential, list]) =>
-      settles?.includes(credential) === false ? [] : list.map(({ tag }) => tag),
+      settles === undefined || settles.includes(credential) ? list.map(({ tag }) => tag) : [],
     );
   const live = new Set(tags(news.generations));
   return tags(olds.generations).some((tag) => !live.has(tag));
