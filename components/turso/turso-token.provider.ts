@@ -271,7 +271,7 @@ async function stillWorking(list: Replaced[], url: string): Promise<Pick<Outputs
 async function stateOf(api: TursoApi, props: Outputs, jwt: string): ReturnType<typeof askToken> {
   const state = await askToken(props.url, jwt);
   if (state !== "refused" || props.target.kind === "database" || props.organization !== api.organization) return state;
-  const url = await placeOf(api, props).then(
+  const url = await proofPlace(api, props.target).then(
     (place) => place.url,
     () => props.url,
   );

@@ -22,10 +22,19 @@ export interface Updates {
   /** By target. */
   tokens: Record<string, Token>;
   invalidation: () => Invalidations;
-  /** An update of this config: by target `group:NAME` or `database:NAME`, its stamp, or how long an incident's tokens work. */
-  up(asked: Record<string, string | { readOnly: string }>): Promise<void>;
+  /**
+   * An update of this config: by target `group:NAME` or `database:NAME`, its stamp, or how long an incident's tokens work. Databases
+   * that are `left` have no entry any more, nor have their tokens.
+   */
+  up(asked: Record<string, string | { readOnly: string }>, left?: string[]): Promise<void>;
   /** As far as a run gets that is killed before it calls `auth/rotate`; the next update is another process's. */
   upToCanaries(asked: Record<string, string>): Promise<void>;
+  /** The next update is another process's. */
+  restarted(): void;
+  /** With which platform token Turso is called from now on. */
+  callWith(platformToken: string): void;
+  /** Deletes the invalidation and its canaries, as when config no longer declares the organisation. */
+  remove(): Promise<void>;
   refresh(): Promise<void>;
   /** What Turso did since the last time that this was asked: `rotate group default`. */
   events(): string[];
@@ -35,20 +44,22 @@ export interface Updates {
 /** Tokens of these targets are minted when this returns. */
 export async function startUpdates(databases: Record<string, { group: string }>, targets: string[]): Promise<Updates> {
   const turso = await startTurso({ databases });
-  const api = new TursoApi(turso, turso.platformToken, 1500);
-  const canaryProvider = tursoCanary(api, () => undefined);
-  const invalidationProvider = tursoInvalidation(api);
-  const tokenProvider = tokensBy(api);
+  const by = (platformToken: string) => {
+    const api = new TursoApi(turso, platformToken, 1500);
+    return { canary: tursoCanary(api, () => undefined), invalidation: tursoInvalidation(api), token: tokensBy(api) };
+  };
+  let providers = by(turso.platformToken);
   const groups = [...new Set(Object.values(databases).map(({ group }) => group))];
   const inGroups = Object.fromEntries(Object.entries(databases).map(([name, { group }]) => [name, group]));
   const state: { canaries?: Canaries; invalidation?: Invalidations } = {};
   const tokens: Record<string, Token> = {};
   let seen = 0;
 
-  const same = (asked: Parameters<Updates["up"]>[0]): Targets & { organization: string } => ({
+  type Asking = Parameters<Updates["up"]>[0];
+  const same = (asked: Asking, left: string[]): Targets & { organization: string } => ({
     organization: turso.organization,
     groups,
-    databases: inGroups,
+    databases: Object.fromEntries(Object.entries(inGroups).filter(([name]) => !left.includes(name))),
     asked: Object.fromEntries(
       Object.entries(asked).map(([key, one]): [string, Asked] => [
         key,
@@ -56,15 +67,16 @@ export async function startUpdates(databases: Record<string, { group: string }>,
       ]),
     ),
   });
-  const upToCanaries = async (asked: Parameters<Updates["up"]>[0]): Promise<Canaries> =>
-    (state.canaries = await applied(canaryProvider, state.canaries, { ...same(asked), needs: [] }));
-  const up: Updates["up"] = async (asked) => {
-    const { canaries, failures: unwatched, before, edit } = await upToCanaries(asked);
-    const news = { ...same(asked), canaries, unwatched, before, edit };
-    const { standing } = (state.invalidation = await applied(invalidationProvider, state.invalidation, news));
+  const upToCanaries = async (asked: Asking, left: string[]): Promise<Canaries> =>
+    (state.canaries = await applied(providers.canary, state.canaries, { ...same(asked, left), needs: [] }));
+  const up: Updates["up"] = async (asked, left = []) => {
+    const { canaries, failures: unwatched, before, edit } = await upToCanaries(asked, left);
+    const news = { ...same(asked, left), canaries, unwatched, before, edit };
+    const { standing } = (state.invalidation = await applied(providers.invalidation, state.invalidation, news));
+    const live = targets.filter((key) => !left.some((name) => key === `database:${name}`));
     await Promise.all(
-      targets.map(async (key) => {
-        tokens[key] = await applied(tokenProvider, tokens[key], { ...tokenInputs(key, inGroups), ...standing[key] });
+      live.map(async (key) => {
+        tokens[key] = await applied(providers.token, tokens[key], { ...tokenInputs(key, inGroups), ...standing[key] });
       }),
     );
   };
@@ -78,12 +90,25 @@ export async function startUpdates(databases: Record<string, { group: string }>,
     },
     up,
     async upToCanaries(asked) {
-      await upToCanaries(asked);
+      await upToCanaries(asked, []);
       mintedHere.clear();
+    },
+    restarted() {
+      mintedHere.clear();
+    },
+    callWith(platformToken) {
+      providers = by(platformToken);
+    },
+    async remove() {
+      if (!state.invalidation || !state.canaries) throw new Error("there was no update yet");
+      await must(providers.invalidation.delete)("id", state.invalidation);
+      await must(providers.canary.delete)("id", state.canaries);
+      delete state.invalidation;
+      delete state.canaries;
     },
     async refresh() {
       for (const [key, props] of Object.entries(tokens)) {
-        const read = await must(tokenProvider.read)(key, props);
+        const read = await must(providers.token.read)(key, props);
         if (!read.props) throw new Error(`the token of ${key} is gone`);
         tokens[key] = read.props;
       }
@@ -120,7 +145,7 @@ export function tokenInputs(key: string, databases: Record<string, string>): Tok
 }
 
 /** Creates it, or updates it where its diff says so. */
-async function applied<I, O extends I>(provider: Provider<I, O>, olds: O | undefined, news: I): Promise<O> {
+export async function applied<I, O extends I>(provider: Provider<I, O>, olds: O | undefined, news: I): Promise<O> {
   if (!olds) return outsOf(await provider.create(news));
   const { changes } = await must(provider.diff)("id", olds, news);
   return changes === true ? outsOf(await must(provider.update)("id", olds, news)) : olds;
@@ -131,7 +156,7 @@ function outsOf<O>({ outs }: { outs?: O }): O {
   return outs;
 }
 
-function must<T>(method: T | undefined): T {
+export function must<T>(method: T | undefined): T {
   if (method === undefined) throw new Error("the provider lacks a method that it must have");
   return method;
 }

@@ -1,5 +1,6 @@
-// Proves, over the wire of the local cloud, that no secret is left on a Worker by a delivery that failed and was taken back, and
-// that a Worker of another account is not taken for gone. It does not prove attestation (attest.test.ts) or the engine's order.
+// Proves, over the wire of the local cloud, that no secret is left on a Worker by a delivery that failed and was taken back, that
+// a Worker of another account is not taken for gone, that no empty secret is delivered, and that a delivery waits for the edge only
+// where something is withdrawn by the same update. It does not prove attestation (attest.test.ts) or the engine's order.
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { CloudflareApi } from "../../components/cloudflare/api";
 import type { Inputs as Intent, Outputs as Intended } from "../../components/cloudflare/worker-delivery.provider";
@@ -83,3 +84,44 @@ it("refuses to take a Worker of another account for gone", async () => {
     replaces: ["accountId"],
   });
 });
+
+it("refuses an empty secret, and names no property whose value would be printed", async () => {
+  const intended = await intend(undefined, ["A", "B"]);
+  const check = async (secrets: Record<string, string>) => {
+    const news = delivery(intended, secrets);
+    return (await secretSet().check?.(news, news))?.failures;
+  };
+  expect(await check({ A: "a", B: "" })).toEqual([
+    { property: "worker", reason: `B for the Worker ${script} is empty; run the update again, without --target` },
+  ]);
+  expect(await check({ A: "a", B: "b" })).toEqual([]);
+});
+
+it("waits for the edge where a generation is withdrawn that is in `settles`, and for no other", async () => {
+  const holding = (nonce: string, tags: Record<string, string[]>, settleMs: number): Inputs => {
+    const generations = Object.entries(tags).map(([name, list]) => [
+      name,
+      list.map((tag) => ({ stamp: "2026-11-20", tag })),
+    ]);
+    const base = delivery({ ...intended, delivery: nonce }, { A: nonce });
+    return { ...base, settleMs, generations: JSON.stringify(Object.fromEntries(generations)) };
+  };
+  const intended = await intend(undefined, ["A"]);
+  const [long, short] = [600_000, 1500];
+  const first = holding("1", { "rounds-db": ["new", "old"], "rounds-turso": ["dead"] }, long);
+  let olds = (await secretSet().create(first)).outs as Outputs;
+  const update = async (news: Inputs): Promise<number> => {
+    const begun = performance.now();
+    olds = (await secretSet().update?.(script, olds, news))?.outs as Outputs;
+    return performance.now() - begun;
+  };
+  const tokenOnly = holding("2", { "rounds-db": ["new", "old"], "rounds-turso": ["fresh"] }, long);
+  expect(await update(tokenOnly)).toBeLessThan(10_000);
+  const added = holding("3", { "rounds-db": ["newer", "new", "old"], "rounds-turso": ["fresh"] }, long);
+  expect(await update(added)).toBeLessThan(10_000);
+  const withdrawn = holding("4", { "rounds-db": ["newer", "new"], "rounds-turso": ["fresh"] }, short);
+  expect(await update(withdrawn)).toBeGreaterThanOrEqual(short - 5);
+  // A credential that is delivered no more is withdrawn as well, though nothing lists it by now.
+  const gone = { ...holding("5", { "rounds-turso": ["fresh"] }, short), settles: [] };
+  expect(await update(gone)).toBeGreaterThanOrEqual(short - 5);
+}, 60_000);

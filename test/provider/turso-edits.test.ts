@@ -1,0 +1,379 @@
+// Proves, against the local Turso over real sockets, what a hostile review found and was fixed: that edits of config beside an
+// invalidation or an incident, retries, refreshes and databases that go neither forget a live token, nor mint or invalidate again what
+// is done, nor leave writes blocked, nor open them too early. Not proven: the engine's order (test/engine), or Turso's own behaviour.
+import { once } from "node:events";
+import * as http from "node:http";
+import { setTimeout as pause } from "node:timers/promises";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { TursoApi } from "../../components/turso/api";
+import { askToken } from "../../components/turso/data";
+import type { Inputs, Outputs } from "../../components/turso/turso-token.provider";
+import { close, type Fault } from "../cloud/faults";
+import { callTurso, claimsOf, runSql } from "../cloud/turso/client";
+import { applied, must, startUpdates, tokenInputs, tokensBy, type Updates } from "./turso-updates";
+
+const group = "group:default";
+const rounds = "database:rounds";
+const notes = "database:notes";
+const days = 86_400;
+let on: Updates;
+let counter = 0;
+
+beforeAll(async () => {
+  on = await startUpdates({ rounds: { group: "default" }, notes: { group: "default" } }, [group, rounds, notes]);
+});
+afterAll(() => on.stop());
+afterEach(async () => {
+  on.turso.faults.set([]);
+  on.turso.onCall(undefined);
+  on.turso.setEffectDelay(0);
+  on.turso.setBlastRadius("group");
+  on.callWith(on.turso.platformToken);
+  // A test that failed must not fail those after it.
+  for (const name of ["rounds", "notes"]) await setBlock(name, { block_reads: false, block_writes: false });
+  await on.up({});
+});
+
+const next = (): string => `2026-11-21.${(counter += 1) + 1}`;
+const jwts = () => Object.fromEntries(Object.entries(on.tokens).map(([key, { jwt }]) => [key, jwt]));
+const state = (key: string, jwt = on.tokens[key]?.jwt ?? "") => askToken(on.tokens[key]?.url ?? "", jwt);
+const rotations = (events: string[]) => events.filter((event) => event.startsWith("rotate"));
+const posts = (path: RegExp) => ({ method: "POST", path });
+const lacks = (path: RegExp, nth = 1): Fault[] => [{ match: posts(path), kind: "status", status: 403, nth, times: 99 }];
+
+/** A second update calls nobody and changes nothing. */
+async function isSettled(asked: Parameters<Updates["up"]>[0]): Promise<void> {
+  const [old, before] = [jwts(), on.turso.calls.length];
+  on.events();
+  await on.up(asked);
+  expect(on.events()).toEqual([]);
+  expect(on.turso.calls.slice(before)).toEqual([]);
+  expect(jwts()).toEqual(old);
+}
+
+async function setBlock(database: string, block: Record<string, boolean>): Promise<void> {
+  expect(await callTurso(on.turso, "PATCH", `databases/${database}/configuration`, { body: block })).toMatchObject({
+    status: 200,
+    body: block,
+  });
+}
+async function writesBlocked(database: string): Promise<unknown> {
+  const { body } = await callTurso(on.turso, "GET", `databases/${database}/configuration`);
+  return (body as Record<string, unknown>)["block_writes"];
+}
+
+describe("an invalidation", () => {
+  it("of a group whose database could not be invalidated is tried again there alone, and mints nothing meanwhile", async () => {
+    const asked = { [group]: next() };
+    const old = jwts();
+    on.events();
+    on.turso.setBlastRadius("own key");
+    on.turso.faults.set(lacks(/databases\/rounds\/auth\/rotate$/));
+    await on.up(asked);
+    expect(rotations(on.events())).toEqual(["rotate group:default", "rotate database:notes"]);
+    const failure = /tokens of the database rounds \(.*\) outlived it: .* scope `db:rotate-creds`/;
+    expect(on.invalidation().failures).toEqual({ [group]: expect.stringMatching(failure) as string });
+    expect(await state(rounds, old[rounds])).toBe("works");
+    for (const key of [group, notes]) expect(await state(key, old[key])).toBe("refused");
+    const between = jwts();
+
+    on.restarted();
+    await on.up(asked);
+    expect(on.events()).toEqual([]);
+    expect(jwts()).toEqual(between);
+    expect(on.invalidation().failures).toEqual({ [group]: expect.stringMatching(failure) as string });
+
+    on.turso.faults.set([]);
+    on.restarted();
+    await on.up(asked);
+    const events = on.events();
+    expect(rotations(events)).toEqual(["rotate database:rounds"]);
+    const rest = events.slice(events.indexOf("effective database:rounds"));
+    for (const key of [group, rounds, notes]) {
+      expect(rest).toContain(`mint ${key}`);
+      expect(await state(key)).toBe("works");
+    }
+    for (const jwt of [old[rounds], between[rounds]]) expect(await state(rounds, jwt)).toBe("refused");
+    expect(on.invalidation().failures).toEqual({});
+    await isSettled(asked);
+  });
+
+  it("whose call was reset and takes effect 8 s late delivers tokens that outlast its second call too", async () => {
+    const asked = { [group]: next() };
+    on.events();
+    on.turso.faults.set([{ match: posts(/auth\/rotate$/), kind: "reset-after" }]);
+    on.turso.setEffectDelay(8000);
+    await on.up(asked);
+    expect(on.turso.faults.fired()).toEqual([1]);
+    const events = on.events();
+    expect(rotations(events)).toEqual(["rotate group:default", "rotate group:default"]);
+    expect(on.invalidation().failures).toEqual({});
+    const until = performance.now() + 10_000;
+    while (performance.now() < until) {
+      const states = await Promise.all([group, rounds, notes].map((key) => state(key)));
+      expect(states).toEqual(["works", "works", "works"]);
+      await pause(100);
+    }
+    // Both calls had their effect, so nothing is on its way that could still take them.
+    const all = [...events, ...on.events()];
+    expect(all.filter((event) => event.startsWith("effective"))).toHaveLength(2);
+    await isSettled(asked);
+  });
+
+  it("by a platform token without rights on databases says that they were not looked at", async () => {
+    const old = jwts();
+    on.callWith(on.turso.mintPlatform({ scopes: ["read", "group:mint-token", "group:rotate-creds"] }));
+    const stamp = next();
+    await on.up({ [group]: stamp });
+    const unseen = expect.stringMatching(/^not looked at: .* scope `db:mint-token`/) as string;
+    expect(on.invalidation()).toMatchObject({
+      failures: {},
+      findings: { [group]: { [rounds]: unseen, [notes]: unseen } },
+    });
+    expect(await state(group, old[group])).toBe("refused");
+    expect(await state(group)).toBe("works");
+    expect(on.tokens[rounds]?.failure).toContain("scope `db:mint-token`");
+    on.callWith(on.turso.platformToken);
+    await on.up({ [group]: stamp });
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "" });
+    expect(await state(rounds)).toBe("works");
+  });
+
+  it("while writes are blocked by hand mints tokens, proves them by reading, and leaves no debt", async () => {
+    await setBlock("rounds", { block_writes: true });
+    let asked = {};
+    for (const stamp of [next(), next()]) {
+      const old = jwts();
+      await on.up((asked = { [group]: stamp }));
+      for (const key of [group, rounds, notes]) {
+        expect(on.tokens[key]).toMatchObject({ proven: true, failure: "", replaced: [], replacedExpire: [] });
+        expect(on.tokens[key]?.jwt).not.toBe(old[key]);
+        expect(await state(key, old[key])).toBe("refused");
+        expect(await state(key)).toBe("works");
+      }
+    }
+    expect(await writesBlocked("rounds")).toBe(true);
+    await setBlock("rounds", { block_writes: false });
+    expect(await runSql(on.turso, "rounds", on.tokens[rounds]?.jwt ?? "", "INSERT INTO rounds DEFAULT VALUES")).toBe(
+      200,
+    );
+    await isSettled(asked);
+  });
+
+  it("whose token cannot be minted says so in each update, a refresh between, until it can", async () => {
+    const asked = { [rounds]: next() };
+    const old = jwts();
+    // The first mint of the database is the canary's.
+    on.turso.faults.set(lacks(/databases\/rounds\/auth\/tokens$/, 2));
+    await on.up(asked);
+    expect(on.invalidation().failures).toEqual({});
+    const failure = /^rounds-turso@2026-11-20: .* scope `db:mint-token`/;
+    expect(on.tokens[rounds]?.failure).toMatch(failure);
+    expect(await state(rounds, old[rounds])).toBe("refused");
+
+    await on.refresh();
+    on.turso.faults.set(lacks(/databases\/rounds\/auth\/tokens$/));
+    await on.up(asked);
+    expect(on.turso.faults.fired()).toEqual([1]);
+    expect(on.tokens[rounds]?.failure).toMatch(failure);
+
+    on.turso.faults.set([]);
+    on.events();
+    await on.up(asked);
+    expect(on.events()).toEqual(["mint database:rounds"]);
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, lost: false, failure: "", replaced: [] });
+    expect(await state(rounds)).toBe("works");
+    await isSettled(asked);
+  });
+
+  it("is asked for by a newer stamp, and not by an older one", async () => {
+    await on.up({ [group]: "2026-12-01" });
+    const old = jwts();
+    on.events();
+    await on.up({ [group]: "2026-11-20" });
+    expect(on.events()).toEqual([]);
+    expect(jwts()).toEqual(old);
+    for (const key of [group, rounds, notes]) expect(await state(key)).toBe("works");
+    await on.up({ [group]: "2026-12-02" });
+    expect(rotations(on.events())).toEqual(["rotate group:default"]);
+    for (const key of [group, rounds, notes]) {
+      expect(await state(key, old[key])).toBe("refused");
+      expect(await state(key)).toBe("works");
+    }
+    await on.up({});
+  });
+});
+
+describe("an incident", () => {
+  const incident = { readOnly: "7d" };
+
+  /** After each PATCH of the database, whether its writes are blocked. */
+  function watchBlocks(database: string): unknown[] {
+    const seen: unknown[] = [];
+    on.turso.onCall(async ({ phase, method, path }) => {
+      if (phase === "after" && method === "PATCH" && path.endsWith(`databases/${database}/configuration`))
+        seen.push(await writesBlocked(database));
+    });
+    return seen;
+  }
+
+  it.each([
+    ["a database that spreads to its group", { [rounds]: incident }, { [group]: incident }],
+    ["a group that is narrowed to a database", { [group]: incident }, { [rounds]: incident }],
+  ])("of %s never unblocks it, and does in the end", async (_, first, second) => {
+    await setBlock("notes", { block_writes: true });
+    await on.up(first);
+    expect(await writesBlocked("rounds")).toBe(true);
+    const seen = watchBlocks("rounds");
+    await on.up(second);
+    expect(seen).not.toContain(false);
+    expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([true, true]);
+    await isSettled(second);
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", under: { readOnly: "7d" } });
+    await on.up({});
+    expect(on.invalidation()).toMatchObject({ failures: {}, blocked: [] });
+    expect(seen).toEqual([...seen.slice(0, -1), false]);
+    // Blocked before it all, by somebody else.
+    expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([false, true]);
+    await setBlock("notes", { block_writes: false });
+    await isSettled({});
+  });
+
+  it("on a database whose entry leaves the config with it blocks it no more", async () => {
+    await on.up({ [rounds]: incident });
+    expect(await writesBlocked("rounds")).toBe(true);
+    await on.up({}, ["rounds"]);
+    expect(on.invalidation()).toMatchObject({ failures: {}, blocked: [] });
+    expect(await writesBlocked("rounds")).toBe(false);
+    await on.up({});
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", under: { readOnly: "" } });
+  });
+
+  it("that is deleted with all of its organisation gives back what was there before", async () => {
+    await setBlock("notes", { block_writes: true });
+    await on.up({ [group]: incident });
+    expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([true, true]);
+    await on.remove();
+    expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([false, true]);
+    await setBlock("notes", { block_writes: false });
+    await on.up({});
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", under: { readOnly: "" } });
+  });
+
+  it("ends without a failure where a database that it blocked was destroyed", async () => {
+    await on.turso.createDatabase("doomed", { group: "default" });
+    await on.up({ [group]: incident });
+    expect(await writesBlocked("doomed")).toBe(true);
+    await on.turso.destroyDatabase("doomed");
+    await on.up({});
+    expect(on.invalidation()).toMatchObject({ failures: {}, blocked: [] });
+    expect(await writesBlocked("rounds")).toBe(false);
+    await isSettled({});
+  });
+
+  it("whose tokens are to work for fewer days mints another of so many, and invalidates nothing", async () => {
+    const lasts = () => {
+      const { iat, exp, p } = claimsOf(on.tokens[rounds]?.jwt ?? "");
+      expect(Object.keys(p as object)).toEqual(["ro"]);
+      return (Number(exp) - Number(iat)) / days;
+    };
+    await on.up({ [rounds]: incident });
+    expect(lasts()).toBe(7);
+    const old = on.tokens[rounds]?.jwt;
+    on.events();
+    await on.up({ [rounds]: { readOnly: "3d" } });
+    expect(on.events()).toEqual(["mint database:rounds"]);
+    expect(lasts()).toBe(3);
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", replaced: [{ jwt: old }] });
+    expect(await writesBlocked("rounds")).toBe(true);
+    await on.up({});
+    expect(await writesBlocked("rounds")).toBe(false);
+  });
+});
+
+describe("a token", () => {
+  const api = (organization = "acme") => new TursoApi({ ...on.turso, organization }, on.turso.platformToken, 1500);
+  const create = async (inputs: Inputs): Promise<Outputs> => applied(tokensBy(api()), undefined, inputs);
+  const remove = (props: Outputs, by = api()) => must(tokensBy(by).delete)("id", props);
+  const inputsOf = (key: string) => tokenInputs(key, { rounds: "default", notes: "default" });
+
+  it.each([
+    ["where Turso's list says", ""],
+    ["where config says", "first"],
+  ])("of a group, proven %s, is neither lost nor let go with that database alone", async (_, proveOn) => {
+    on.turso.createGroup(`pair${proveOn}`);
+    const databases = Object.fromEntries(["first", "second"].map((name) => [name, `pair${proveOn}`]));
+    for (const [name, of] of Object.entries(databases)) await on.turso.createDatabase(name, { group: of });
+    const token = await create({ ...tokenInputs(`group:pair${proveOn}`, databases), proveOn });
+    expect(token.url).toBe(on.turso.hostOf("first"));
+    await on.turso.destroyDatabase("first");
+    const gone = await startGone(token.url);
+    try {
+      expect(await askToken(token.url, token.jwt)).toBe("refused");
+      expect(await askToken(on.turso.hostOf("second"), token.jwt)).toBe("works");
+      expect((await must(tokensBy(api()).read)("id", token)).props).toMatchObject({ lost: false, jwt: token.jwt });
+      await expect(remove({ ...token, place: "retired" })).rejects.toThrow("still works, until");
+    } finally {
+      await close(gone);
+    }
+  });
+
+  it("that could not be proven, however often it was tried, is one token; and one more after an invalidation", async () => {
+    await setBlock("rounds", { block_reads: true });
+    const [provider, inputs, before] = [tokensBy(api()), inputsOf(rounds), on.turso.tokensMinted().length];
+    const tryThrice = async (work: () => Promise<unknown>, after: Inputs): Promise<Outputs> => {
+      const failed: unknown = await work().catch((error: unknown) => error);
+      // What the engine keeps of an error that carries it.
+      const { properties } = failed as { properties: Outputs };
+      expect(properties).toMatchObject({ proven: false, jwt: on.turso.tokensMinted().at(-1) });
+      for (let update = 0; update < 2; update++)
+        await expect(applied(provider, properties, after)).rejects.toThrow("blocks reads or writes");
+      return properties;
+    };
+    const first = await tryThrice(() => provider.create(inputs), inputs);
+    expect(on.turso.tokensMinted()).toHaveLength(before + 1);
+
+    expect(await callTurso(on.turso, "POST", "databases/rounds/auth/rotate")).toMatchObject({ status: 200 });
+    const news = { ...inputs, mark: "after it" };
+    const second = await tryThrice(() => applied(provider, first, news), news);
+    expect(on.turso.tokensMinted()).toHaveLength(before + 2);
+    await setBlock("rounds", { block_reads: false });
+    const proven = await applied(provider, second, news);
+    expect(proven).toMatchObject({ proven: true, jwt: second.jwt, replaced: [] });
+    expect(on.turso.tokensMinted()).toHaveLength(before + 2);
+  });
+
+  it("is not let go because another organisation has no such database", async () => {
+    await on.turso.createDatabase("brief", { group: "default" });
+    const token = await create({ ...inputsOf("database:brief"), place: "current" });
+    await expect(remove(token, api("globex"))).rejects.toThrow("still works, until");
+    // Gone, and so cannot be asked: only its own organisation can tell.
+    await on.turso.destroyDatabase("brief");
+    await expect(remove(token, api("globex"))).rejects.toThrow("could not be asked whether it works");
+    await remove(token);
+  });
+
+  it("that becomes current again is proven with what it was minted with, not with what config says by now", async () => {
+    const provider = tokensBy(api());
+    const minted = await create(inputsOf(rounds));
+    const { minting } = minted;
+    const narrowed: Inputs = { ...inputsOf(rounds), minting: { ...minting, authorization: "read-only" } };
+    const previous = await applied<Inputs, Outputs>(provider, minted, { ...narrowed, place: "previous" });
+    on.events();
+    const again = await applied<Inputs, Outputs>(provider, previous, { ...narrowed, place: "current" });
+    expect(again).toMatchObject({ place: "current", proven: true, failure: "", jwt: minted.jwt, tag: minted.tag });
+    expect(on.events()).toEqual([]);
+  });
+});
+
+/** At the address of a database that is gone: answers as Turso's edge does for a name that it does not know. */
+async function startGone(url: string): Promise<http.Server> {
+  const server = http.createServer((request, response) => {
+    request.resume();
+    response.writeHead(404, { "content-type": "application/json" });
+    response.end(JSON.stringify({ error: "Namespace doesn't exist" }));
+  });
+  server.listen(Number(new URL(url).port), "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
