@@ -314,6 +314,7 @@ describe("a token", () => {
       expect((await must(tokensBy(api()).read)("id", token)).props).toMatchObject({ lost: false, jwt: token.jwt });
       await expect(remove({ ...token, place: "retired" })).rejects.toThrow("still works, until");
     } finally {
+      await on.turso.destroyDatabase("second");
       await close(gone);
     }
   });
