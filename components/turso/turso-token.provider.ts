@@ -1,11 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Stamp, TursoCredential, TursoTarget } from "../rotation/model";
 import { isUnknown } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { askToken, expiryOf, proveToken, TokenProofError } from "./data";
 import { scopeFailures } from "./preflight";
+import { isGone, type Replaced, stateOf, stillWorking } from "./live-tokens";
 import { whereOf } from "./targets";
 import { proofPlace } from "./turso-canary.provider";
 
@@ -27,12 +29,6 @@ export interface Inputs {
   readOnly: string;
 }
 
-/** A token that another one replaced, and that may work on. */
-interface Replaced {
-  jwt: string;
-  expires: string;
-}
-
 export interface Outputs extends Inputs {
   /** Secret; empty for a stamp that was retired before it was minted here. */
   jwt: string;
@@ -48,12 +44,17 @@ export interface Outputs extends Inputs {
   lost: boolean;
   /** What it was minted under and with. */
   under: Pick<Inputs, "mark" | "readOnly" | "minting">;
+  /** One that was minted after an invalidation and not proven yet, if there is one: tried again before another is minted. Secret. */
+  unproven: Minted[];
   /** Secret. */
   replaced: Replaced[];
   replacedExpire: string[];
   /** Why it could not be minted again after an invalidation; what consumers hold is dead then. */
   failure: string;
 }
+
+/** What minting gives. */
+type Minted = Pick<Outputs, "jwt" | "url" | "expires" | "tag" | "lost" | "under">;
 
 /** CRUD of a Turso token; see components/turso/turso-token.ts. */
 export function tursoToken(
@@ -123,7 +124,7 @@ export function tursoToken(
     },
 
     async delete(_id, props) {
-      const held = [...(props.jwt === "" ? [] : [{ jwt: props.jwt, expires: props.expires }]), ...props.replaced];
+      const held = [...withOld(props).replaced, ...props.unproven];
       const asked = await Promise.all(held.map(async (one) => ({ ...one, state: await stateOf(api, props, one.jwt) })));
       const left = asked.filter(({ state }) => state !== "refused");
       const isOpen = left.every(({ state }) => state !== "works");
@@ -160,6 +161,7 @@ const nothing = {
   url: "",
   proven: false,
   lost: false,
+  unproven: [],
   replaced: [],
   replacedExpire: [],
   failure: "",
@@ -189,7 +191,7 @@ function placeOf(api: TursoApi, { target, proveOn }: Inputs) {
   return proofPlace(api, target, proveOn === "" ? undefined : proveOn);
 }
 
-async function mint(api: TursoApi, news: Inputs) {
+async function mint(api: TursoApi, news: Inputs): Promise<Minted> {
   const { url } = await placeOf(api, news);
   const jwt = await api.mintToken(news.target, mintingOf(news));
   const seconds = expiryOf(jwt);
@@ -231,26 +233,34 @@ async function prove(api: TursoApi, outs: Outputs): Promise<void> {
  */
 async function again(api: TursoApi, id: string, olds: Outputs, outs: Outputs): Promise<Outputs> {
   if (!isWanted(outs)) return { ...outs, proven: true, failure: "" };
-  let minted: Outputs | undefined;
+  const [tried] = olds.unproven.filter(({ under }) => isDeepStrictEqual(under, underOf(outs)));
+  const others = olds.unproven.filter((one) => one !== tried).map(({ jwt, expires }) => ({ jwt, expires }));
+  let minted: Minted | undefined;
   try {
-    minted = { ...outs, ...(await mint(api, outs)) };
-    await prove(api, minted);
+    minted = tried ?? (await mint(api, outs));
+    await prove(api, { ...outs, ...minted });
   } catch (error) {
     if (!(error instanceof TursoError || error instanceof TokenProofError)) throw error;
     // Without a token that was proven before there is nothing that consumers could keep.
     if (olds.jwt === "" || !olds.proven)
-      throw minted ? keepUnproven(error, id, { ...minted, ...withOld(olds) }) : error;
-    const unproven = minted ? [{ jwt: minted.jwt, expires: minted.expires }] : [];
-    const rest = await stillWorking([...outs.replaced, ...unproven], outs.url);
-    return { ...outs, ...rest, failure: `${outs.credential}@${outs.stamp}: ${error.message}` };
+      throw minted ? keepUnproven(error, id, { ...outs, ...minted, ...withOld(olds, others), unproven: [] }) : error;
+    const isRefused = error instanceof TokenProofError && error.fault === "refused";
+    const rest = await stillWorking([...outs.replaced, ...others], outs.url);
+    const failure = `${outs.credential}@${outs.stamp}: ${error.message}`;
+    const unproven = minted && !isRefused ? [minted] : [];
+    const replacedExpire = [...rest.replacedExpire, ...unproven.map(({ expires }) => expires)];
+    return { ...outs, ...rest, replacedExpire, unproven, failure };
   }
-  const rest = await stillWorking(withOld(olds).replaced, minted.url);
-  return { ...minted, proven: true, failure: "", ...rest };
+  const rest = await stillWorking(withOld(olds, others).replaced, minted.url);
+  return { ...outs, ...minted, proven: true, unproven: [], failure: "", ...rest };
 }
 
 /** The token of before among the replaced ones. */
-function withOld({ jwt, expires, replaced }: Outputs): Pick<Outputs, "replaced" | "replacedExpire"> {
-  const all = jwt === "" ? replaced : [...replaced, { jwt, expires }];
+function withOld(
+  { jwt, expires, replaced }: Outputs,
+  others: Replaced[] = [],
+): Pick<Outputs, "replaced" | "replacedExpire"> {
+  const all = [...replaced, ...(jwt === "" ? [] : [{ jwt, expires }]), ...others];
   return { replaced: all, replacedExpire: all.map((one) => one.expires) };
 }
 
@@ -258,33 +268,4 @@ function withOld({ jwt, expires, replaced }: Outputs): Pick<Outputs, "replaced" 
 function keepUnproven(error: unknown, id: string, minted: Outputs): Error {
   const message = error instanceof Error ? error.message : "it was not proven";
   return Object.assign(new Error(message), { id, properties: { ...minted, proven: false }, reasons: [message] });
-}
-
-/** Without those that are refused by now: they are no debt. */
-async function stillWorking(list: Replaced[], url: string): Promise<Pick<Outputs, "replaced" | "replacedExpire">> {
-  const states = await Promise.all(list.map(({ jwt }) => askToken(url, jwt)));
-  const replaced = list.filter((_, index) => states[index] !== "refused");
-  return { replaced, replacedExpire: replaced.map(({ expires }) => expires) };
-}
-
-/** A group's token that is refused where it was proven may do elsewhere: that database may be gone. */
-async function stateOf(api: TursoApi, props: Outputs, jwt: string): ReturnType<typeof askToken> {
-  const state = await askToken(props.url, jwt);
-  if (state !== "refused" || props.target.kind === "database" || props.organization !== api.organization) return state;
-  const url = await proofPlace(api, props.target).then(
-    (place) => place.url,
-    () => props.url,
-  );
-  return url === props.url ? state : askToken(url, jwt);
-}
-
-/** Whether its database or group is no more, and every token of it with it. */
-async function isGone(api: TursoApi, { target: { kind, name }, organization }: Inputs): Promise<boolean> {
-  if (organization !== api.organization) return false; // another organisation's names say nothing of this one's
-  try {
-    await (kind === "group" ? api.group(name) : api.database(name));
-    return false;
-  } catch (error) {
-    return error instanceof TursoError && error.fault === "not-found";
-  }
 }

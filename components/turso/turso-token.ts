@@ -116,8 +116,9 @@ class TursoToken extends ThinResource {
       expires: undefined,
       replaced: undefined,
       lost: undefined,
+      unproven: undefined,
       replacedExpire: undefined,
     };
-    super("TursoToken", name, { ...args, ...outputs, failure: undefined }, ["jwt", "replaced"], opts);
+    super("TursoToken", name, { ...args, ...outputs, failure: undefined }, ["jwt", "replaced", "unproven"], opts);
   }
 }

@@ -202,6 +202,22 @@ describe("an invalidation", () => {
     }
     await on.up({});
   });
+
+  it("whose tokens cannot be proven keeps one that was minted, however often it is tried", async () => {
+    const asked = { [rounds]: next() };
+    await setBlock("rounds", { block_reads: true });
+    on.events();
+    for (let update = 0; update < 3; update++) {
+      await on.up(asked);
+      expect(on.tokens[rounds]?.failure).toContain("blocks reads or writes");
+    }
+    // The canary's, and one.
+    expect(on.events().filter((event) => event === "mint database:rounds")).toHaveLength(2);
+    await setBlock("rounds", { block_reads: false });
+    await on.up(asked);
+    expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", replaced: [] });
+    await isSettled(asked);
+  });
 });
 
 describe("an incident", () => {
@@ -313,6 +329,10 @@ describe("a token", () => {
       expect(await askToken(on.turso.hostOf("second"), token.jwt)).toBe("works");
       expect((await must(tokensBy(api()).read)("id", token)).props).toMatchObject({ lost: false, jwt: token.jwt });
       await expect(remove({ ...token, place: "retired" })).rejects.toThrow("still works, until");
+      // Nor where Turso cannot be asked which databases are left.
+      const blind = new TursoApi(on.turso, "no platform token", 1500);
+      await expect(must(tokensBy(blind).delete)("id", token)).rejects.toThrow("could not be asked whether it works");
+      expect((await must(tokensBy(blind).read)("id", token)).props).toMatchObject({ lost: false });
     } finally {
       await on.turso.destroyDatabase("second");
       await close(gone);
