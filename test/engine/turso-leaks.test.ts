@@ -48,10 +48,10 @@ describe("a life of Turso tokens, failures included", () => {
 
   it("keeps a token whose proof failed, encrypted; the next update proves that one and mints no other", async () => {
     const before = held(scene);
-    await blockWrites(true);
+    await blockReads(true);
     const text = await mustFail(scene.stack.up());
     expect(text).toContain("the token rounds-turso@2026-11-21 was not proven, so nothing was delivered");
-    expect(text).toContain("the token cannot write: the database blocks reads or writes");
+    expect(text).toContain("the database blocks reads or writes");
     expect(held(scene)).toEqual(before);
     expect(scene.cloud.turso.tokensMinted()).toHaveLength(2);
     const [, unproven] = scene.cloud.turso.tokensMinted();
@@ -61,7 +61,7 @@ describe("a life of Turso tokens, failures included", () => {
     await mustFail(scene.stack.up());
     expect(scene.cloud.turso.tokensMinted()).toHaveLength(2);
 
-    await blockWrites(false);
+    await blockReads(false);
     await must(scene.stack.up());
     expect(heldToken(scene)).toBe(unproven);
     expect(scene.cloud.turso.tokensMinted()).toHaveLength(2);
@@ -197,8 +197,8 @@ function invalidate(stamp: string): void {
   scene.edit(["rollover:turso", "groups"], { default: { invalidated: stamp } });
 }
 
-async function blockWrites(block: boolean): Promise<void> {
-  const body = { block_writes: block };
+async function blockReads(block: boolean): Promise<void> {
+  const body = { block_reads: block };
   const { status } = await callTurso(scene.cloud.turso, "PATCH", "databases/rounds/configuration", { body });
   expect(status).toBe(200);
 }
