@@ -1,16 +1,12 @@
 // Proves, against the local Turso over real sockets, what a hostile review found and was fixed: that edits of config beside an
 // invalidation or an incident, retries, refreshes and databases that go neither forget a live token, nor mint or invalidate again what
 // is done, nor leave writes blocked, nor open them too early. Not proven: the engine's order (test/engine), or Turso's own behaviour.
-import { once } from "node:events";
-import * as http from "node:http";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { TursoApi } from "../../components/turso/api";
 import { askToken } from "../../components/turso/data";
-import type { Inputs, Outputs } from "../../components/turso/turso-token.provider";
-import { close, type Fault } from "../cloud/faults";
+import type { Fault } from "../cloud/faults";
 import { callTurso, claimsOf, runSql } from "../cloud/turso/client";
-import { applied, must, startUpdates, tokenInputs, tokensBy, type Updates } from "./turso-updates";
+import { setBlock, startUpdates, type Updates } from "./turso-updates";
 
 const group = "group:default";
 const rounds = "database:rounds";
@@ -30,7 +26,7 @@ afterEach(async () => {
   on.turso.setBlastRadius("group");
   on.callWith(on.turso.platformToken);
   // A test that failed must not fail those after it.
-  for (const name of ["rounds", "notes"]) await setBlock(name, { block_reads: false, block_writes: false });
+  for (const name of ["rounds", "notes"]) await setBlock(on.turso, name, { block_reads: false, block_writes: false });
   await on.up({});
 });
 
@@ -51,12 +47,6 @@ async function isSettled(asked: Parameters<Updates["up"]>[0]): Promise<void> {
   expect(jwts()).toEqual(old);
 }
 
-async function setBlock(database: string, block: Record<string, boolean>): Promise<void> {
-  expect(await callTurso(on.turso, "PATCH", `databases/${database}/configuration`, { body: block })).toMatchObject({
-    status: 200,
-    body: block,
-  });
-}
 async function writesBlocked(database: string): Promise<unknown> {
   const { body } = await callTurso(on.turso, "GET", `databases/${database}/configuration`);
   return (body as Record<string, unknown>)["block_writes"];
@@ -140,7 +130,7 @@ describe("an invalidation", () => {
   });
 
   it("while writes are blocked by hand mints tokens, proves them by reading, and leaves no debt", async () => {
-    await setBlock("rounds", { block_writes: true });
+    await setBlock(on.turso, "rounds", { block_writes: true });
     let asked = {};
     for (const stamp of [next(), next()]) {
       const old = jwts();
@@ -153,7 +143,7 @@ describe("an invalidation", () => {
       }
     }
     expect(await writesBlocked("rounds")).toBe(true);
-    await setBlock("rounds", { block_writes: false });
+    await setBlock(on.turso, "rounds", { block_writes: false });
     expect(await runSql(on.turso, "rounds", on.tokens[rounds]?.jwt ?? "", "INSERT INTO rounds DEFAULT VALUES")).toBe(
       200,
     );
@@ -205,7 +195,7 @@ describe("an invalidation", () => {
 
   it("whose tokens cannot be proven keeps one that was minted, however often it is tried", async () => {
     const asked = { [rounds]: next() };
-    await setBlock("rounds", { block_reads: true });
+    await setBlock(on.turso, "rounds", { block_reads: true });
     on.events();
     for (let update = 0; update < 3; update++) {
       await on.up(asked);
@@ -213,7 +203,7 @@ describe("an invalidation", () => {
     }
     // The canary's, and one.
     expect(on.events().filter((event) => event === "mint database:rounds")).toHaveLength(2);
-    await setBlock("rounds", { block_reads: false });
+    await setBlock(on.turso, "rounds", { block_reads: false });
     await on.up(asked);
     expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", replaced: [] });
     await isSettled(asked);
@@ -237,7 +227,7 @@ describe("an incident", () => {
     ["a database that spreads to its group", { [rounds]: incident }, { [group]: incident }],
     ["a group that is narrowed to a database", { [group]: incident }, { [rounds]: incident }],
   ])("of %s never unblocks it, and does in the end", async (_, first, second) => {
-    await setBlock("notes", { block_writes: true });
+    await setBlock(on.turso, "notes", { block_writes: true });
     await on.up(first);
     expect(await writesBlocked("rounds")).toBe(true);
     const seen = watchBlocks("rounds");
@@ -251,7 +241,7 @@ describe("an incident", () => {
     expect(seen).toEqual([...seen.slice(0, -1), false]);
     // Blocked before it all, by somebody else.
     expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([false, true]);
-    await setBlock("notes", { block_writes: false });
+    await setBlock(on.turso, "notes", { block_writes: false });
     await isSettled({});
   });
 
@@ -266,12 +256,12 @@ describe("an incident", () => {
   });
 
   it("that is deleted with all of its organisation gives back what was there before", async () => {
-    await setBlock("notes", { block_writes: true });
+    await setBlock(on.turso, "notes", { block_writes: true });
     await on.up({ [group]: incident });
     expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([true, true]);
     await on.remove();
     expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([false, true]);
-    await setBlock("notes", { block_writes: false });
+    await setBlock(on.turso, "notes", { block_writes: false });
     await on.up({});
     expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", under: { readOnly: "" } });
   });
@@ -306,95 +296,3 @@ describe("an incident", () => {
     expect(await writesBlocked("rounds")).toBe(false);
   });
 });
-
-describe("a token", () => {
-  const api = (organization = "acme") => new TursoApi({ ...on.turso, organization }, on.turso.platformToken, 1500);
-  const create = async (inputs: Inputs): Promise<Outputs> => applied(tokensBy(api()), undefined, inputs);
-  const remove = (props: Outputs, by = api()) => must(tokensBy(by).delete)("id", props);
-  const inputsOf = (key: string) => tokenInputs(key, { rounds: "default", notes: "default" });
-
-  it.each([
-    ["where Turso's list says", ""],
-    ["where config says", "first"],
-  ])("of a group, proven %s, is neither lost nor let go with that database alone", async (_, proveOn) => {
-    on.turso.createGroup(`pair${proveOn}`);
-    const databases = Object.fromEntries(["first", "second"].map((name) => [name, `pair${proveOn}`]));
-    for (const [name, of] of Object.entries(databases)) await on.turso.createDatabase(name, { group: of });
-    const token = await create({ ...tokenInputs(`group:pair${proveOn}`, databases), proveOn });
-    expect(token.url).toBe(on.turso.hostOf("first"));
-    await on.turso.destroyDatabase("first");
-    const gone = await startGone(token.url);
-    try {
-      expect(await askToken(token.url, token.jwt)).toBe("refused");
-      expect(await askToken(on.turso.hostOf("second"), token.jwt)).toBe("works");
-      expect((await must(tokensBy(api()).read)("id", token)).props).toMatchObject({ lost: false, jwt: token.jwt });
-      await expect(remove({ ...token, place: "retired" })).rejects.toThrow("still works, until");
-      // Nor where Turso cannot be asked which databases are left.
-      const blind = new TursoApi(on.turso, "no platform token", 1500);
-      await expect(must(tokensBy(blind).delete)("id", token)).rejects.toThrow("could not be asked whether it works");
-      expect((await must(tokensBy(blind).read)("id", token)).props).toMatchObject({ lost: false });
-    } finally {
-      await on.turso.destroyDatabase("second");
-      await close(gone);
-    }
-  });
-
-  it("that could not be proven, however often it was tried, is one token; and one more after an invalidation", async () => {
-    await setBlock("rounds", { block_reads: true });
-    const [provider, inputs, before] = [tokensBy(api()), inputsOf(rounds), on.turso.tokensMinted().length];
-    const tryThrice = async (work: () => Promise<unknown>, after: Inputs): Promise<Outputs> => {
-      const failed: unknown = await work().catch((error: unknown) => error);
-      // What the engine keeps of an error that carries it.
-      const { properties } = failed as { properties: Outputs };
-      expect(properties).toMatchObject({ proven: false, jwt: on.turso.tokensMinted().at(-1) });
-      for (let update = 0; update < 2; update++)
-        await expect(applied(provider, properties, after)).rejects.toThrow("blocks reads or writes");
-      return properties;
-    };
-    const first = await tryThrice(() => provider.create(inputs), inputs);
-    expect(on.turso.tokensMinted()).toHaveLength(before + 1);
-
-    expect(await callTurso(on.turso, "POST", "databases/rounds/auth/rotate")).toMatchObject({ status: 200 });
-    const news = { ...inputs, mark: "after it" };
-    const second = await tryThrice(() => applied(provider, first, news), news);
-    expect(on.turso.tokensMinted()).toHaveLength(before + 2);
-    await setBlock("rounds", { block_reads: false });
-    const proven = await applied(provider, second, news);
-    expect(proven).toMatchObject({ proven: true, jwt: second.jwt, replaced: [] });
-    expect(on.turso.tokensMinted()).toHaveLength(before + 2);
-  });
-
-  it("is not let go because another organisation has no such database", async () => {
-    await on.turso.createDatabase("brief", { group: "default" });
-    const token = await create({ ...inputsOf("database:brief"), place: "current" });
-    await expect(remove(token, api("globex"))).rejects.toThrow("still works, until");
-    // Gone, and so cannot be asked: only its own organisation can tell.
-    await on.turso.destroyDatabase("brief");
-    await expect(remove(token, api("globex"))).rejects.toThrow("could not be asked whether it works");
-    await remove(token);
-  });
-
-  it("that becomes current again is proven with what it was minted with, not with what config says by now", async () => {
-    const provider = tokensBy(api());
-    const minted = await create(inputsOf(rounds));
-    const { minting } = minted;
-    const narrowed: Inputs = { ...inputsOf(rounds), minting: { ...minting, authorization: "read-only" } };
-    const previous = await applied<Inputs, Outputs>(provider, minted, { ...narrowed, place: "previous" });
-    on.events();
-    const again = await applied<Inputs, Outputs>(provider, previous, { ...narrowed, place: "current" });
-    expect(again).toMatchObject({ place: "current", proven: true, failure: "", jwt: minted.jwt, tag: minted.tag });
-    expect(on.events()).toEqual([]);
-  });
-});
-
-/** At the address of a database that is gone: answers as Turso's edge does for a name that it does not know. */
-async function startGone(url: string): Promise<http.Server> {
-  const server = http.createServer((request, response) => {
-    request.resume();
-    response.writeHead(404, { "content-type": "application/json" });
-    response.end(JSON.stringify({ error: "Namespace doesn't exist" }));
-  });
-  server.listen(Number(new URL(url).port), "127.0.0.1");
-  await once(server, "listening");
-  return server;
-}

@@ -14,6 +14,7 @@ import {
   tursoToken,
 } from "../../components/turso/turso-token.provider";
 import { type LocalTurso, startTurso } from "../cloud/turso";
+import { callTurso } from "../cloud/turso/client";
 
 type Provider<I, O> = pulumi.dynamic.ResourceProvider<I, O>;
 
@@ -159,4 +160,10 @@ function outsOf<O>({ outs }: { outs?: O }): O {
 export function must<T>(method: T | undefined): T {
   if (method === undefined) throw new Error("the provider lacks a method that it must have");
   return method;
+}
+
+/** As somebody does it by hand. */
+export async function setBlock(turso: LocalTurso, database: string, block: Record<string, boolean>): Promise<void> {
+  const done = await callTurso(turso, "PATCH", `databases/${database}/configuration`, { body: block });
+  if (done.status !== 200) throw new Error(`the local Turso answered ${done.status}`);
 }
