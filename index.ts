@@ -119,8 +119,15 @@ function postgresProvider({ host, port, database, username, sslmode, superuser }
   return new postgresql.Provider("postgres", { host, port, database, username, password, sslmode, superuser });
 }
 
+/** Undefined where nothing is asked of Turso: then no output waits for it. */
 function declareTurso(): TursoOrganization | undefined {
   if (!stack.turso) return undefined;
+  const { groups, databases } = stack.turso;
+  const isAsked = [...groups, ...databases].some(
+    ({ invalidated, incident, settings }) =>
+      invalidated !== undefined || incident !== undefined || Object.keys(settings).length > 0,
+  );
+  if (!isAsked && !stack.credentials.some(isTurso)) return undefined;
   const after = [
     ...[...consumers.values()].map(({ consumer }) => consumer.delivery),
     ...others.map(({ component }) => component),

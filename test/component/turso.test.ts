@@ -127,7 +127,7 @@ it("leaves blocked writes to the incident while there is one", async () => {
 it("keeps tokens and canaries secret, hands out generations current first and retired stamps not at all", async () => {
   const { registered, tokens } = await declare();
   expect(registered.filter(({ what }) => what.startsWith(TOKEN)).map(({ secretOutputs }) => secretOutputs)).toEqual(
-    Array.from({ length: 3 }, () => ["jwt", "replaced"]),
+    Array.from({ length: 3 }, () => ["jwt", "replaced", "unproven"]),
   );
   for (const what of [CANARY, INVALIDATION]) expect(find(registered, what).secretOutputs).toEqual(["canaries"]);
   expect(find(registered, INVALIDATION).secrets).toEqual(["canaries"]);
