@@ -3,14 +3,18 @@
  * one account may hold is read here; credentials in credential.ts, what takes several entries to see in rules.ts.
  */
 import { ANY_ROLE, parseCredential, type PlacedCredential } from "./credential";
-import type { CloudflareAccount, PostgresServer, StackModel, Worker } from "./model";
+import { keysetRules } from "./keyset-rules";
+import type { CloudflareAccount, PostgresServer, StackModel, VaultServer } from "./model";
 import { closest, ConfigError, listed, show, type Problem } from "./problem";
 import { type RawConfig, SECRETS, SETTINGS } from "./raw-config";
-import { entries, type Entry, Fields, isSet, NAME, segment, type TextRule } from "./read";
+import { entries, Fields, isSet, segment, type TextRule } from "./read";
 import { consumerRules, neededSettings, postgresRules } from "./rules";
+import { parseAlerts } from "./alerts";
+import { parseRateLimits, rateLimitRules } from "./rate-limits";
 import { parseTurso, withNamedGroups } from "./turso";
 import { tursoRules } from "./turso-rules";
 import { isLoopbackHost, parseCallUrl } from "./url";
+import { parseWorker } from "./worker";
 
 export type { RawConfig } from "./raw-config";
 
@@ -20,7 +24,6 @@ const CLOUDFLARE = {
   local: "http://127.0.0.1:8787/client/v4",
 };
 const KEYS: readonly string[] = [...SETTINGS, ...SECRETS];
-const HOUR = 3_600_000;
 
 const HOST: TextRule = {
   pattern: /^[A-Za-z0-9._:-]{1,253}$/,
@@ -29,12 +32,6 @@ const HOST: TextRule = {
 const ACCOUNT: TextRule = {
   pattern: /^[0-9a-f]{32}$/,
   allowed: "the account's 32 hexadecimal digits, as in the dashboard's address",
-};
-/** Cloudflare answers 10016 to any other (workers.api.error.invalid_script_name). */
-const SCRIPT: TextRule = {
-  pattern: /^[a-z0-9_][a-z0-9_-]{0,254}$/,
-  allowed: "lower-case letters, digits, - and _, first no -, at most 255",
-  fix: "write the script's name at Cloudflare",
 };
 
 /** The whole config as one model. Throws ConfigError with every problem found, and nothing else. */
@@ -50,6 +47,9 @@ export function parseStack(raw: RawConfig): StackModel {
   const postgres = isSet(settings.postgres) ? parsePostgres(settings.postgres, problems) : undefined;
   const cloudflare = isSet(settings.cloudflare) ? parseCloudflare(settings.cloudflare, problems) : undefined;
   const turso = isSet(settings.turso) ? parseTurso(settings.turso, problems) : undefined;
+  const vault = isSet(settings.vault) ? parseVault(settings.vault, problems) : undefined;
+  const rateLimits = parseRateLimits(settings.rateLimits, problems);
+  const alerts = parseAlerts(settings.alerts, problems);
   const workers = entries("rollover:workers", settings.workers, problems).map((entry) => parseWorker(entry, problems));
   const placed = entries("rollover:credentials", settings.credentials, problems).map(({ name, where, value }) =>
     parseCredential(name, where, value, { postgres, production }, problems),
@@ -58,13 +58,16 @@ export function parseStack(raw: RawConfig): StackModel {
   postgresRules(placed, postgres, refuse);
   consumerRules(placed, workers, refuse);
   tursoRules(placed, turso, refuse);
+  keysetRules(placed, workers, vault, refuse);
+  rateLimitRules(rateLimits, workers, refuse);
   neededSettings(placed, turso, raw, refuse);
   const abandon = parseAbandon(settings.abandon, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const credentials = credentialsOf(placed);
-  const model: StackModel = { production, workers, credentials, abandon };
+  const model: StackModel = { production, workers, credentials, rateLimits, alerts, abandon };
   if (postgres !== undefined) model.postgres = postgres;
   if (cloudflare !== undefined) model.cloudflare = cloudflare;
+  if (vault !== undefined) model.vault = vault;
   const targets = credentials.flatMap((credential) => (credential.kind === "turso" ? [credential.target] : []));
   if (turso !== undefined) model.turso = withNamedGroups(turso, targets);
   return model;
@@ -139,25 +142,28 @@ function parseCloudflare(raw: unknown, problems: Problem[]): CloudflareAccount {
   return { accountId: fields.text("accountId", ACCOUNT), apiUrl: fields.apiUrl(CLOUDFLARE) };
 }
 
-function parseWorker(entry: Entry, problems: Problem[]): Worker {
-  // `rounds-api:` with nothing under it is a worker with every default.
-  const fields = new Fields(entry.where, entry.value ?? {}, problems);
-  fields.onlyKnown(["script", "probe", "answers", "within", "settle"]);
-  const worker: Worker = {
-    name: entry.name,
-    script: fields.text("script", SCRIPT, NAME.pattern.test(entry.name) ? entry.name : ""),
-    answers: fields.integer("answers", 1, 1000, 20),
-    withinMs: fields.duration("within", 1000, HOUR, 300_000),
-    settleMs: fields.duration("settle", 0, HOUR, 60_000),
+function parseVault(raw: unknown, problems: Problem[]): VaultServer {
+  const fields = new Fields("rollover:vault", raw, problems);
+  fields.onlyKnown(["address"], (key) =>
+    /token/i.test(key)
+      ? {
+          what: "does not belong here in plain text",
+          allowed: "the secret vaultToken",
+          fix: "remove it, revoke that token and run `pulumi config set --secret vaultToken`",
+        }
+      : undefined,
+  );
+  const parsed = parseCallUrl(fields.get("address"));
+  if ("url" in parsed && parsed.url.search === "") return { address: parsed.url.href.replace(/\/+$/, "") };
+  const what = "url" in parsed ? "carries a query" : parsed.problem;
+  const problem: Omit<Problem, "where"> = {
+    what: fields.has("address") ? what : "is missing",
+    allowed: "an https URL such as https://vault.example.com:8200; http only on loopback",
+    fix: fields.has("address") ? "correct it" : "add it",
   };
-  if (!fields.has("probe")) return worker;
-  const parsed = parseCallUrl(fields.get("probe"));
-  if ("url" in parsed) return { ...worker, probe: parsed.url.href };
-  const allowed = "an https URL such as https://rounds.example.com/.well-known/rollover; http only on loopback";
-  const problem: Omit<Problem, "where"> = { what: parsed.problem, allowed, fix: "correct it, or remove it" };
-  if (parsed.value !== undefined) problem.value = show(parsed.value);
-  fields.refuse("probe", problem);
-  return worker;
+  if ("value" in parsed && parsed.value !== undefined) problem.value = show(parsed.value);
+  fields.refuse("address", problem);
+  return { address: "" };
 }
 
 function parseAbandon(raw: unknown, problems: Problem[]): string[] {

@@ -1,6 +1,7 @@
 /** Parses one entry of `rollover:credentials`. What takes two entries to see is in rules.ts. */
 import { parseDeliveries, type PlacedDelivery } from "./delivery";
 import type { Credential, GrantSpec, PostgresCredential, PostgresServer, Stamp } from "./model";
+import { KEYSET_KEYS, parseKeyset, SIGNING_KEYS } from "./keyset";
 import { listed, show, type Problem } from "./problem";
 import { Fields, type TextRule } from "./read";
 import { checkProblem } from "./sql";
@@ -16,7 +17,7 @@ export interface PlacedCredential {
 }
 
 type Kind = Credential["kind"];
-const KINDS = ["random", "postgres", "turso"] as const;
+const KINDS = ["random", "postgres", "turso", "signing-keyset", "encryption-keyset"] as const;
 const COMMON = ["kind", "generations", "generation", "deliver", "output"];
 const OWN: Record<Kind, string[]> = {
   random: ["length"],
@@ -25,6 +26,8 @@ const OWN: Record<Kind, string[]> = {
     "dropOnDestroy",
   ],
   turso: TURSO_CREDENTIAL_KEYS,
+  "signing-keyset": SIGNING_KEYS,
+  "encryption-keyset": KEYSET_KEYS,
 };
 
 const ANY: TextRule = { pattern: /[^]/, allowed: "a text" };
@@ -79,6 +82,7 @@ export function parseCredential(
   if (kind === undefined) return { name, where, credential: undefined, deliveries };
   if (kind === "postgres") return { name, where, credential: parsePostgres(fields, base, stack.postgres), deliveries };
   if (kind === "turso") return { name, where, credential: parseTursoCredential(fields, base), deliveries };
+  if (kind !== "random") return { name, where, credential: parseKeyset(fields, base, kind), deliveries };
   const why = ": a Worker's secret has at most 5 KB";
   const length = fields.integer("length", 16, 5120, 48, why);
   return { name, where, credential: { ...base, kind, length }, deliveries };

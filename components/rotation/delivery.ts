@@ -1,5 +1,5 @@
 /** Parses the list `deliver` of a credential. What takes several credentials to see is in rules.ts. */
-import type { Credential, Delivery } from "./model";
+import type { Credential, Delivery, WorkerDelivery } from "./model";
 import { listed, show } from "./problem";
 import { Fields, type TextRule } from "./read";
 
@@ -24,7 +24,11 @@ const FILE: TextRule = {
 const ONE_NAME: Partial<Record<Credential["kind"], string>> = {
   postgres: "is not for kind postgres, whose value names its own login",
   turso: "is not for kind turso: Turso tokens are delivered one at a time",
+  "signing-keyset": "is not for keysets: all live keys are delivered together",
+  "encryption-keyset": "is not for keysets: all live keys are delivered together",
 };
+const isKeyset = (kind: Credential["kind"] | undefined): boolean =>
+  kind === "signing-keyset" || kind === "encryption-keyset";
 
 /** @param production Whether the stack is marked so: then none of its credentials goes to a file. */
 export function parseDeliveries(
@@ -34,8 +38,13 @@ export function parseDeliveries(
 ): PlacedDelivery[] {
   return fields.list("deliver", "mappings with worker and as").map((item) => {
     const entry = new Fields(fields.path(item.key), item.value, fields.problems);
-    entry.onlyKnown(["worker", "file", "as", "previousAs"]);
-    const delivery: Delivery = { ...consumer(entry, production), as: secretName(entry, "as") };
+    entry.onlyKnown(["worker", "file", "as", "previousAs", "alsoAs", "verifyOnly"]);
+    const isDual = isKeyset(kind) && fields.get("shape") === "dual";
+    const delivery: Delivery = {
+      ...consumer(entry, kind, production),
+      as: secretName(entry, "as", isDual ? "JWT_SECRET" : undefined),
+    };
+    if (delivery.worker !== undefined) keysetNames(entry, kind, isDual, delivery);
     if (entry.has("previousAs")) {
       delivery.previousAs = secretName(entry, "previousAs");
       const what = kind === undefined ? undefined : ONE_NAME[kind];
@@ -51,7 +60,35 @@ export function parseDeliveries(
   });
 }
 
-function consumer(entry: Fields, production: boolean): { worker: string } | { file: string } {
+/** The names and the part that only keysets have. */
+function keysetNames(
+  entry: Fields,
+  kind: Credential["kind"] | undefined,
+  isDual: boolean,
+  delivery: WorkerDelivery,
+): void {
+  for (const key of ["alsoAs", "verifyOnly"].filter((name) => !isKeyset(kind) && entry.has(name))) {
+    const fix = "remove it";
+    entry.refuse(key, { what: "is only for keysets", allowed: "worker or file, as and previousAs", fix });
+  }
+  if (!isKeyset(kind)) return;
+  if (entry.flag("verifyOnly", false)) delivery.verifyOnly = true;
+  if (isDual) {
+    delivery.alsoAs = secretName(entry, "alsoAs", "JWT_SECRET_NEW");
+    if (delivery.alsoAs !== delivery.as) return;
+    const allowed = "two names";
+    entry.refuse("alsoAs", { what: "is the same as `as`", value: show(delivery.as), allowed, fix: "write another name" });
+  } else if (entry.has("alsoAs")) {
+    const fix = "remove it, or set `shape: dual` beside `kind`";
+    entry.refuse("alsoAs", { what: "is only for shape dual", allowed: "worker, as and verifyOnly", fix });
+  }
+}
+
+function consumer(
+  entry: Fields,
+  kind: Credential["kind"] | undefined,
+  production: boolean,
+): { worker: string } | { file: string } {
   if (!entry.has("file")) {
     if (entry.has("worker")) return { worker: entry.text("worker", WORKER) };
     const fix = "add `worker` with a name under `rollover:workers`, or `file` with the path of an env file";
@@ -63,6 +100,11 @@ function consumer(entry: Fields, production: boolean): { worker: string } | { fi
     entry.refuse("file", { what, allowed: "one of the two", fix: "write one item for each" });
   }
   const file = entry.text("file", FILE);
+  if (isKeyset(kind)) {
+    const what = "is not for keysets: nobody could tell when its reader knows a new key";
+    const fix = "deliver to a worker; for a developer's machine use `output: true`";
+    entry.refuse("file", { what, value: show(entry.get("file")), allowed: "worker", fix });
+  }
   if (production) {
     const what = "would write a credential of a stack marked `rollover:production: true` into a file";
     const fix = "remove it, and deliver to a worker; env files are for the stacks of developers";
@@ -71,8 +113,8 @@ function consumer(entry: Fields, production: boolean): { worker: string } | { fi
   return { file };
 }
 
-function secretName(entry: Fields, key: string): string {
-  const name = entry.text(key, SECRET_NAME);
+function secretName(entry: Fields, key: string, standard?: string): string {
+  const name = entry.text(key, SECRET_NAME, standard);
   if (!RESERVED.includes(name)) return name;
   const allowed = `any other name than ${listed(RESERVED)}`;
   entry.refuse(key, { what: "is a name that Rollover itself delivers", value: show(name), allowed, fix: "rename it" });

@@ -19,6 +19,10 @@ interface DeliveryNames {
 export interface WorkerDelivery extends DeliveryNames {
   /** A name under `workers`. */
   worker: string;
+  /** Keysets of shape `dual`: the name of the second key, which is accepted beside the one under `as`. */
+  alsoAs?: string;
+  /** Keysets: the Worker never signs or encrypts. Of several Workers that share one, all but one are so. */
+  verifyOnly?: true;
   file?: undefined;
 }
 
@@ -112,7 +116,31 @@ export interface TablePermissions {
 export type TableAction =
   "data_read" | "data_add" | "data_update" | "data_delete" | "schema_add" | "schema_update" | "schema_delete";
 
-export type Credential = RandomCredential | PostgresCredential | TursoCredential;
+/** Symmetric keys: the current one signs or encrypts, every live one verifies or decrypts. */
+export interface KeysetCredential extends CredentialBase {
+  kind: "signing-keyset" | "encryption-keyset";
+  /** `keyset`: one secret, a JWK Set with every live key. `dual`: two secrets, each the text of one key; only for signing. */
+  shape: "keyset" | "dual";
+  /** How long anything that a key signed or encrypted is to be accepted. */
+  maxTokenAgeMs: number;
+  /** The longest that an update waits for the rest of it before it drops a key. */
+  drainMs: number;
+  /** Of what a Worker verified lately, the share (0 to 1) above which a key is not dropped. */
+  retireBelow: number;
+  /** Written as `generation`: no overlap, what an older key signed is refused at once. */
+  atOnce: boolean;
+  backup?: VaultPath;
+  /** Those of `generations` whose keys are read out of the backup. */
+  restore: Stamp[];
+}
+
+/** Where a credential's keys are kept in Vault's KV engine, one secret a stamp below `path`. */
+export interface VaultPath {
+  mount: string;
+  path: string;
+}
+
+export type Credential = RandomCredential | PostgresCredential | TursoCredential | KeysetCredential;
 
 /** The organisation whose tokens are minted; its platform token is the secret `tursoApiToken`. */
 export interface TursoAccount {
@@ -162,6 +190,68 @@ export interface Worker {
   withinMs: number;
   /** The wait after attestation before anything is withdrawn: one vantage does not see every edge location. */
   settleMs: number;
+  /** Left out: the script is deployed elsewhere, and only its secrets are touched. */
+  code?: WorkerCode;
+}
+
+/** A script that this stack deploys. */
+export interface WorkerCode {
+  /** Path of the bundled ES module, relative to the project's folder and inside it. */
+  file: string;
+  /** `2026-07-01`: https://developers.cloudflare.com/workers/configuration/compatibility-dates/ */
+  compatibilityDate: string;
+  compatibilityFlags: string[];
+  /** Plain variables. */
+  vars: Record<string, string>;
+}
+
+/** Limits of one API, by one means. */
+export type RateLimits = BindingLimits | RulesetLimits;
+
+interface LimitsBase {
+  name: string;
+  routes: RateLimit[];
+}
+
+/** Counted by the Worker's own rate-limit bindings: any plan, any key; the Worker's code asks them. */
+export interface BindingLimits extends LimitsBase {
+  means: "binding";
+  /** A name under `workers`, with `code`. */
+  worker: string;
+}
+
+/** Counted by one `http_ratelimit` ruleset of a zone, before the Worker is reached. */
+export interface RulesetLimits extends LimitsBase {
+  means: "ruleset";
+  /** The zone's 32 hexadecimal digits. */
+  zone: string;
+  host: string;
+  plan: "free" | "pro" | "business" | "enterprise" | "advanced";
+}
+
+export interface RateLimit {
+  name: string;
+  method: string;
+  path: string;
+  /** Requests in `periodMs`, of one client or one token, at one location of the edge. */
+  limit: number;
+  periodMs: number;
+  per: "client" | "token";
+}
+
+/** When to alert: https://prometheus.io/docs/prometheus/latest/configuration/alerting_rules/ . Shares are 0 to 1. */
+export interface Alerts {
+  dailyVerificationFailures: number;
+  verificationFailureRatio: number;
+  oldKeyRatio: number;
+  latencyP99Ms: number;
+  dailyRateLimited: number;
+}
+
+/** The Vault, or OpenBao, that keys are backed up in; its token is the secret `vaultToken`. */
+export interface VaultServer {
+  /** https, or http on loopback. */
+  address: string;
 }
 
 /** The server and the admin login that declares roles; its password is the secret `postgresPassword`. */
@@ -187,6 +277,9 @@ export interface StackModel {
   postgres?: PostgresServer;
   cloudflare?: CloudflareAccount;
   turso?: TursoAccount;
+  vault?: VaultServer;
+  rateLimits: RateLimits[];
+  alerts: Alerts;
   /** Marks a stack whose credentials must not be written to files. */
   production: boolean;
   workers: Worker[];

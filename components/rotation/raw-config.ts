@@ -1,7 +1,12 @@
 /** The settings of a stack before anything is checked: one list of keys for all that read a config. */
 
-export const SETTINGS = ["production", "postgres", "cloudflare", "turso", "workers", "credentials", "abandon"] as const;
-export const SECRETS = ["postgresPassword", "cloudflareApiToken", "tursoApiToken"] as const;
+export const SETTINGS = [
+  ...(["production", "postgres", "cloudflare", "turso", "vault"] as const),
+  ...(["workers", "credentials", "rateLimits", "alerts", "abandon"] as const),
+] as const;
+export const SECRETS = [
+  ...(["postgresPassword", "cloudflareApiToken", "tursoApiToken", "vaultToken", "alertWebhook"] as const),
+] as const;
 export type Setting = (typeof SETTINGS)[number];
 export type Secret = (typeof SECRETS)[number];
 

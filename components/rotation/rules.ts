@@ -1,8 +1,9 @@
 /** What takes more than one entry of the config to see: names that clash, limits of a Worker, settings that are needed. */
 import type { PlacedCredential } from "./credential";
 import type { PlacedDelivery } from "./delivery";
+import { isKeyset } from "./keyset-rules";
 import { credentialLogin, POSTGRES_NAME_BYTES } from "./login";
-import type { PostgresCredential, PostgresServer, TursoAccount, Worker } from "./model";
+import type { Delivery, PostgresCredential, PostgresServer, TursoAccount, Worker } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
 import type { RawConfig, Secret } from "./raw-config";
 import { isSet } from "./read";
@@ -178,13 +179,18 @@ export function consumerRules(placed: PlacedCredential[], workers: Worker[], ref
   }
 }
 
+/** By the key that it stands under. */
+function namesOf({ as, previousAs, ...to }: Delivery): [string, string][] {
+  const alsoAs = to.worker === undefined ? undefined : to.alsoAs;
+  return Object.entries({ as, previousAs, alsoAs }).flatMap(([key, name]) => (name === undefined ? [] : [[key, name]]));
+}
+
 /** Returns how many names the consumer gets. */
 function namesOnce(deliveries: PlacedDelivery[], kind: "worker" | "file", consumer: string, refuse: Refuse): number {
   const taken = new Map<string, string>();
   for (const { where, delivery } of deliveries) {
-    for (const key of ["as", "previousAs"] as const) {
-      const name = delivery[key];
-      if (name === undefined || name === "" || (key === "previousAs" && name === delivery.as)) continue;
+    for (const [key, name] of namesOf(delivery)) {
+      if (name === "" || (key !== "as" && name === delivery.as)) continue;
       const first = taken.get(name);
       taken.set(name, first ?? `${where}.${key}`);
       if (first === undefined) continue;
@@ -246,6 +252,12 @@ export function neededSettings(
   const delivered = toWorkers.map((entry) => entry.name);
   need(delivered, "cloudflare", "a mapping with accountId", "add it, with the account that the Workers are in");
   needSecret(delivered, "cloudflareApiToken", "an API token that may edit Workers scripts");
+  const backedUp = placed.filter(({ credential }) => isKeyset(credential) && credential.backup !== undefined);
+  needSecret(
+    backedUp.map((entry) => entry.name),
+    "vaultToken",
+    "a token that may create and read those paths",
+  );
   const tokens = placed.filter((entry) => entry.credential?.kind === "turso").map((entry) => entry.name);
   need(tokens, "turso", "a mapping with organization", "add it, with the organisation that the databases are in");
   const { groups = [], databases = [] } = turso ?? {};

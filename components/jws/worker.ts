@@ -1,0 +1,1 @@
+import { SignJWT } from "jose"; export const a = SignJWT;

@@ -1,0 +1,30 @@
+/** Parses `rollover:alerts`: when the rules that `npm run alerts` prints are to fire. Left out, the defaults hold. */
+import type { Alerts } from "./model";
+import type { Problem } from "./problem";
+import { Fields, isSet } from "./read";
+import { parseShare } from "./keyset";
+
+const MINUTE = 60_000;
+const MOST = 1_000_000_000;
+
+export function parseAlerts(raw: unknown, problems: Problem[]): Alerts {
+  const fields = new Fields("rollover:alerts", isSet(raw) ? raw : {}, problems);
+  fields.onlyKnown(
+    ["dailyVerificationFailures", "verificationFailureRatio", "oldKeyRatio", "latencyP99", "dailyRateLimited"],
+    (key) =>
+      /webhook|url/i.test(key)
+        ? {
+            what: "does not belong here in plain text: who has a webhook's address can post to it",
+            allowed: "the secret alertWebhook",
+            fix: "remove it, and run `pulumi config set --secret alertWebhook`",
+          }
+        : undefined,
+  );
+  return {
+    dailyVerificationFailures: fields.integer("dailyVerificationFailures", 0, MOST, 10),
+    verificationFailureRatio: parseShare(fields, "verificationFailureRatio", 0.01),
+    oldKeyRatio: parseShare(fields, "oldKeyRatio", 0.2),
+    latencyP99Ms: fields.duration("latencyP99", 1, 10 * MINUTE, 500),
+    dailyRateLimited: fields.integer("dailyRateLimited", 0, MOST, 100),
+  };
+}
