@@ -17,29 +17,46 @@
  *     return rolloverProbe(request, env) ?? handle(request, env);
  *   },
  * };
+ *
+ * @example With the share that each signing key has in what was verified lately (`JwsMetrics` of components/jws/worker.ts)
+ * rolloverProbe(request, env, { signedWith: { "rounds-signing": metrics.signedWith() } });
  */
 
-/** Answers `/.well-known/rollover`; `undefined` for every other path. `env` is the Worker's own, with its secrets. */
-export function rolloverProbe(request: Request, env: object): Response | undefined {
-  if (new URL(request.url).pathname !== "/.well-known/rollover") return undefined;
+/** What the Worker itself adds to the answer. */
+export interface ProbeExtra {
+  /** By credential, by kid: of the tokens verified lately, the share (0 to 1) that this key made. */
+  signedWith?: Record<string, Record<string, number>>;
+}
 
-  const { ROLLOVER_PROBE_TOKEN: token, ROLLOVER_GENERATIONS: generations } = env as Record<string, unknown>;
+/** `since`: of a keyset's primary, when the Worker was told to sign with it; an ISO time. */
+type Held = Record<string, { stamp: string; tag: string; since?: string }[]>;
+
+/** Answers `/.well-known/rollover`; `undefined` for every other path. `env` is the Worker's own, with its secrets. */
+export function rolloverProbe(request: Request, env: object, extra: ProbeExtra = {}): Response | undefined {
+  if (new URL(request.url).pathname !== "/.well-known/rollover") return undefined;
   const headers = { "cache-control": "no-store" };
-  const given = request.headers.get("authorization") ?? "";
-  if (typeof token !== "string" || token === "" || !sameText(given, `Bearer ${token}`))
-    return new Response("Not Found", { status: 404, headers });
-  const known = parseGenerations(generations);
+  if (!carriesProbeToken(request, env)) return new Response("Not Found", { status: 404, headers });
+  const { signedWith } = extra;
+  const generations = parseGenerations((env as Record<string, unknown>).ROLLOVER_GENERATIONS);
   // Left out where it cannot be read: a Worker that holds nothing and one that cannot say what it holds are not the same.
-  return Response.json(known ? { generations: known } : {}, { headers });
+  return Response.json({ ...(generations && { generations }), ...(signedWith && { signedWith }) }, { headers });
+}
+
+/** Whether the request carries the token that Rollover delivers; for another path that only its holder may read. */
+export function carriesProbeToken(request: Request, env: object): boolean {
+  const { ROLLOVER_PROBE_TOKEN: token } = env as Record<string, unknown>;
+  const given = request.headers.get("authorization") ?? "";
+  return typeof token === "string" && token !== "" && sameText(given, `Bearer ${token}`);
 }
 
 /** `{"rounds-db":[{"stamp":"2026-11-20","tag":"9f…"}]}`, current first; whatever else stands there is left out. */
-function parseGenerations(text: unknown): Record<string, { stamp: string; tag: string }[]> | undefined {
-  const known: Record<string, { stamp: string; tag: string }[]> = {};
+function parseGenerations(text: unknown): Held | undefined {
+  const known: Held = {};
   try {
-    const parsed = JSON.parse(String(text)) as Record<string, { stamp: string; tag: string }[]> | null;
+    const parsed = JSON.parse(String(text)) as Held | null;
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined;
-    for (const [name, list] of Object.entries(parsed)) known[name] = list.map(({ stamp, tag }) => ({ stamp, tag }));
+    for (const [name, list] of Object.entries(parsed))
+      known[name] = list.map(({ stamp, tag, since }) => ({ stamp, tag, ...(typeof since === "string" ? { since } : {}) }));
     return known;
   } catch {
     return undefined;

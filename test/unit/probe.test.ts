@@ -2,7 +2,7 @@
 // test/provider/cloud-switch.test.ts and the engine's tests do.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { rolloverProbe } from "../../components/cloudflare/probe";
+import { carriesProbeToken, rolloverProbe } from "../../components/cloudflare/probe";
 
 const ENV = {
   ROLLOVER_PROBE_TOKEN: "probe-token",
@@ -73,5 +73,47 @@ describe("rolloverProbe", () => {
     const generations = JSON.stringify({ a: [{ stamp: "2026-11-20", tag: "9f", value: "secret" }] });
     const response = ask({ ...ENV, ROLLOVER_GENERATIONS: generations }, "Bearer probe-token");
     expect(await response?.text()).toBe('{"generations":{"a":[{"stamp":"2026-11-20","tag":"9f"}]}}');
+  });
+
+  it("hands on since when the Worker signs with a key, where that is a text", async () => {
+    const held = { stamp: "2026-11-20", tag: "9f" };
+    const since = "2026-11-20T08:00:00.000Z";
+    for (const [given, expected] of [
+      [
+        { ...held, since },
+        { ...held, since },
+      ],
+      [{ ...held, since: 5 }, held],
+      [{ ...held, since: null }, held],
+    ]) {
+      const response = ask({ ...ENV, ROLLOVER_GENERATIONS: JSON.stringify({ keys: [given] }) }, "Bearer probe-token");
+      expect(await response?.json()).toEqual({ generations: { keys: [expected] } });
+    }
+  });
+
+  it("adds what the Worker knows of its signing keys, to the token's holder only", async () => {
+    const request = (authorization: string): Request =>
+      new Request("https://rounds.example.com/.well-known/rollover", { headers: { authorization } });
+    const extra = { signedWith: { "rounds-signing": { "2026-11-20": 0.9, "2026-08-01": 0.1 } } };
+    const answer = await rolloverProbe(request("Bearer probe-token"), ENV, extra)?.json();
+    expect(answer).toEqual({
+      generations: { "rounds-db": [{ stamp: "2026-11-20", tag: "9f" }] },
+      signedWith: { "rounds-signing": { "2026-11-20": 0.9, "2026-08-01": 0.1 } },
+    });
+    const refused = rolloverProbe(request("Bearer wrong"), ENV, extra);
+    expect([refused?.status, await refused?.text()]).toEqual([404, "Not Found"]);
+  });
+});
+
+describe("carriesProbeToken", () => {
+  const carries = (env: object, headers: Record<string, string>): boolean =>
+    carriesProbeToken(new Request("https://rounds.example.com/metrics", { headers }), env);
+
+  it("knows the token on any path, and no other", () => {
+    expect(carries(ENV, { authorization: "Bearer probe-token" })).toBe(true);
+    for (const headers of [{}, { authorization: "Bearer probe-tokem" }, { authorization: "probe-token" }])
+      expect(carries(ENV, headers)).toBe(false);
+    for (const token of [undefined, "", null])
+      expect(carries({ ROLLOVER_PROBE_TOKEN: token }, { authorization: "Bearer " })).toBe(false);
   });
 });
