@@ -1,4 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
+import * as http from "../http";
 import type { CloudflareAccount } from "../rotation/model";
 
 /** Why Cloudflare refused, decided once, here, from status and code. */
@@ -35,17 +35,15 @@ export interface Versions {
   deployed: string | undefined;
 }
 
-const attempts = 4;
-
-interface Call {
+interface Call<T> {
   method: "GET" | "PATCH";
   /** Below the account. */
   path: string;
   body?: unknown;
-  /** Whether a result has the documented shape; one that has not did not come from Cloudflare. */
-  fits: (result: unknown) => boolean;
-  /** Asked after an answer that leaves the effect open; true ends the call as done, false repeats it. */
-  applied?: () => Promise<boolean>;
+  /** The result, or undefined where it has not the documented shape: it did not come from Cloudflare, then. */
+  read: (result: unknown) => T | undefined;
+  /** Asked after an answer that leaves the effect open; a result ends the call as done, undefined repeats it. */
+  settled?: () => Promise<T | undefined>;
 }
 
 /**
@@ -66,29 +64,26 @@ export class CloudflareApi {
   }
 
   /** Names of the secrets of a script; values can never be read. */
-  async listSecrets(script: string): Promise<string[]> {
+  listSecrets(script: string): Promise<string[]> {
     const path = `/workers/scripts/${encodeURIComponent(script)}/secrets`;
-    const result = await this.call({ method: "GET", path, fits: (list) => isListOf(list, "name") });
-    return (result as { name: string }[]).map(({ name }) => name);
+    return this.call({ method: "GET", path, read: (list) => textsOf(list, "name") });
   }
 
   /** Which version is newest, and which is deployed (to all or to most requests). */
   async versions(script: string): Promise<Versions> {
     const path = `/workers/scripts/${encodeURIComponent(script)}`;
-    const [versions, deployments] = await Promise.all([
+    const [made, deployments] = await Promise.all([
       this.call({
         method: "GET",
         path: `${path}/versions`,
-        fits: (result) => isListOf(fieldOf(result, "items"), "id"),
+        read: (result) => textsOf(http.fieldOf(result, "items"), "id"),
       }),
-      this.call({ method: "GET", path: `${path}/deployments`, fits: areDeployments }),
+      this.call({ method: "GET", path: `${path}/deployments`, read: deploymentsFrom }),
     ]);
-    const live = (deployments as { deployments: { versions: { version_id: string; percentage: number }[] }[] })
-      .deployments[0];
     return {
-      newest: (versions as { items: { id: string }[] }).items[0]?.id,
+      newest: made[0],
       // A gradual deployment serves two: neither is "the" deployed one, and the newest alone counts.
-      deployed: live?.versions.find(({ percentage }) => percentage === 100)?.version_id,
+      deployed: deployments[0]?.find(({ percentage }) => percentage === 100)?.version_id,
     };
   }
 
@@ -100,81 +95,58 @@ export class CloudflareApi {
     ]);
     const path = `/workers/scripts/${encodeURIComponent(script)}/secrets-bulk`;
     const body = { secrets: Object.fromEntries(secrets) as unknown };
-    await this.call({ method: "PATCH", path, body, fits: () => true, applied });
+    const settled = async () => (await applied()) || undefined;
+    await this.call({ method: "PATCH", path, body, read: () => true, settled });
   }
 
-  private async call(call: Call): Promise<unknown> {
-    const what = `${call.method} ${call.path} of account ${this.account.accountId}`;
-    for (let attempt = 1; ; attempt++) {
-      const { fault, retryAfterMs, result, text } = await this.attempt(call);
-      if (!fault) return result;
-      const error = new CloudflareError(fault, `Cloudflare, ${what}: ${text}`);
-      const open = fault === "unavailable";
-      if (!open && fault !== "rate-limited") throw error;
-      if (open && call.applied && (await call.applied())) return undefined;
-      if (attempt === attempts) throw error;
-      await pause(retryAfterMs ?? 250 * 2 ** attempt);
-    }
-  }
-
-  private async attempt({ method, path, body, fits }: Call): Promise<Answer> {
-    let response: Response;
-    try {
-      response = await fetch(`${this.account.apiUrl}/accounts/${this.account.accountId}${path}`, {
-        method,
-        headers: {
-          authorization: `Bearer ${this.token}`,
-          ...(body === undefined ? {} : { "content-type": "application/merge-patch+json" }),
-        },
-        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-        redirect: "error",
-        signal: AbortSignal.timeout(this.timeoutMs),
-      });
-    } catch (error) {
-      return { fault: "unavailable", text: `no answer within ${this.timeoutMs} ms (${reasonOf(error)})` };
-    }
-    const envelope = (await response.json().catch(() => undefined)) as Envelope | undefined;
-    if (response.ok && envelope?.success === true && fits(envelope.result))
-      return { result: envelope.result, text: "" };
-    const first = envelope?.errors?.[0]?.code;
-    // A stranger's answer may hold any text there, and none of it is repeated.
-    const code = typeof first === "number" ? first : undefined;
-    const fault = classify(response.status, code);
-    const text = `status ${response.status}${code === undefined ? "" : `, code ${code}`}: ${advice[fault]}`;
-    const retryAfter = Number(response.headers.get("retry-after"));
-    return {
-      fault,
-      text,
-      ...(retryAfter > 0 ? { retryAfterMs: Math.min(retryAfter * 1000, this.longestPauseMs) } : {}),
-    };
+  private call<T>({ method, path, body, read, settled }: Call<T>): Promise<T> {
+    const { accountId, apiUrl } = this.account;
+    return http.request<T, CloudflareFault>({
+      method,
+      url: `${apiUrl}/accounts/${accountId}${path}`,
+      headers: {
+        authorization: `Bearer ${this.token}`,
+        ...(body === undefined ? {} : { "content-type": "application/merge-patch+json" }),
+      },
+      body,
+      timeoutMs: this.timeoutMs,
+      longestPauseMs: this.longestPauseMs,
+      read: (reply) =>
+        reply.ok && http.fieldOf(reply.body, "success") === true ? read(http.fieldOf(reply.body, "result")) : undefined,
+      refusal({ status, body: answer }) {
+        const code = codeOf(answer);
+        const fault = classify(status, code);
+        return { fault, text: `status ${status}${code === undefined ? "" : `, code ${code}`}: ${advice[fault]}` };
+      },
+      error: ({ fault, text }) =>
+        new CloudflareError(fault, `Cloudflare, ${method} ${path} of account ${accountId}: ${text}`),
+      ...(settled === undefined ? {} : { settled }),
+    });
   }
 }
 
-interface Answer {
-  fault?: CloudflareFault;
-  text: string;
-  result?: unknown;
-  retryAfterMs?: number;
+/** The first error's. A stranger's answer may hold any text there, and none of it is repeated. */
+function codeOf(answer: unknown): number | undefined {
+  const errors = http.fieldOf(answer, "errors");
+  const code: unknown = Array.isArray(errors) ? http.fieldOf(errors[0], "code") : undefined;
+  return typeof code === "number" ? code : undefined;
 }
 
-interface Envelope {
-  success?: unknown;
-  result?: unknown;
-  errors?: { code?: unknown }[];
+/** The texts under `key` of a list of objects. */
+function textsOf(list: unknown, key: string): string[] | undefined {
+  if (!Array.isArray(list)) return undefined;
+  const texts = list.map((item) => http.fieldOf(item, key)).filter((text) => typeof text === "string");
+  return texts.length === list.length ? texts : undefined;
 }
 
-function fieldOf(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
-}
-
-/** Whether it is a list of objects with a text under `key`. */
-function isListOf(value: unknown, key: string): boolean {
-  return Array.isArray(value) && value.every((item) => typeof fieldOf(item, key) === "string");
-}
-
-function areDeployments(result: unknown): boolean {
-  const list = fieldOf(result, "deployments");
-  return Array.isArray(list) && list.every((item) => isListOf(fieldOf(item, "versions"), "version_id"));
+/** `{ deployments: [{ versions: [{ version_id, percentage }] }] }`, newest first: the parts of each. */
+function deploymentsFrom(result: unknown): { version_id: string; percentage: number }[][] | undefined {
+  const list = http.fieldOf(result, "deployments");
+  if (!Array.isArray(list)) return undefined;
+  const parts = list.map((item) => http.fieldOf(item, "versions"));
+  return parts.every((part) => textsOf(part, "version_id") !== undefined)
+    ? (parts as { version_id: string; percentage: number }[][])
+    : undefined;
 }
 
 function classify(status: number, code: number | undefined): CloudflareFault {
@@ -199,9 +171,3 @@ const advice: Record<CloudflareFault, string> = {
   rejected:
     "the API refused the request; check rollover:cloudflare.accountId and the Worker's `script`, then look up the code at Cloudflare",
 };
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return "unknown";
-  const cause = error.cause as NodeJS.ErrnoException | undefined;
-  return cause?.code ?? error.name;
-}

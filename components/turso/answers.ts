@@ -1,5 +1,8 @@
 /** What Turso's platform API answers, read with care: what has not the documented shape did not come from Turso. */
+import { fieldOf } from "../http";
 import type { TursoTarget } from "../rotation/model";
+
+export { fieldOf } from "../http";
 
 export interface Database {
   name: string;
@@ -76,10 +79,6 @@ export function jwtClaims(text: string): Record<string, unknown> | undefined {
   } catch {
     return undefined;
   }
-}
-
-export function fieldOf(value: unknown, key: string): unknown {
-  return typeof value === "object" && value !== null ? (value as Record<string, unknown>)[key] : undefined;
 }
 
 export function isText(value: unknown): value is string {

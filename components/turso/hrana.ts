@@ -4,6 +4,7 @@
  * batch that begins, rolls back and closes leaves nothing open, even where its answer is lost.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { send } from "../http";
 import { fieldOf, isText } from "./answers";
 
 /** How one statement ended. */
@@ -69,20 +70,14 @@ function inside({ outcomes }: { outcomes: (Outcome | undefined)[] }, statements:
 }
 
 async function askOnce(url: string, jwt: string, body: unknown, timeoutMs: number): Promise<Reply> {
-  let response: Response;
-  try {
-    response = await fetch(`${url}/v2/pipeline`, {
-      method: "POST",
-      headers: { authorization: `Bearer ${jwt}`, "content-type": "application/json" },
-      body: JSON.stringify(body),
-      redirect: "error",
-      signal: AbortSignal.timeout(timeoutMs),
-    });
-  } catch (error) {
-    const cause = error instanceof Error ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-    const name = error instanceof Error ? error.name : "unknown";
-    return { kind: "unknown", reason: `no answer within ${timeoutMs} ms (${cause?.code ?? name})` };
-  }
+  const response = await send({
+    method: "POST",
+    url: `${url}/v2/pipeline`,
+    headers: { authorization: `Bearer ${jwt}`, "content-type": "application/json" },
+    body,
+    timeoutMs,
+  });
+  if ("lost" in response) return { kind: "unknown", reason: response.lost };
   const text = await response.text().catch(() => "");
   // A page comes from something in between, and says nothing about the token.
   const page = /^\s*</.test(text);

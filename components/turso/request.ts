@@ -1,4 +1,4 @@
-import { setTimeout as pause } from "node:timers/promises";
+import * as http from "../http";
 import type { TursoTarget } from "../rotation/model";
 import { fieldOf } from "./answers";
 
@@ -56,53 +56,29 @@ export interface Call<T> {
   settled?: () => Promise<T | undefined>;
 }
 
-const attempts = 4;
-
 /** Bounded to four attempts; the last refusal is thrown as a TursoError. */
-export async function request<T>(client: Client, call: Call<T>): Promise<T> {
-  for (let attempt = 1; ; attempt++) {
-    const answer = await attemptOf(client, call);
-    if ("result" in answer) return answer.result;
-    const { fault, status, text, retryAfterMs } = answer;
-    const error = new TursoError(fault, `Turso, ${call.method} ${call.path.replace(/\?.*/, "")}: ${text}`, status);
-    const open = fault === "unavailable";
-    if ((!open && fault !== "rate-limited") || (open && call.once)) throw error;
-    const settled = open ? await call.settled?.() : undefined;
-    if (settled !== undefined) return settled;
-    if (attempt === attempts) throw error;
-    await pause(retryAfterMs ?? 250 * 2 ** attempt);
-  }
-}
-
-async function attemptOf<T>(client: Client, call: Call<T>): Promise<{ result: T } | Refusal> {
-  const { method, path, body } = call;
-  let response: Response;
-  try {
-    response = await fetch(`${client.apiUrl}${path}`, {
-      method,
-      headers: {
-        authorization: `Bearer ${client.token}`,
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      redirect: "error",
-      signal: AbortSignal.timeout(client.timeoutMs),
-    });
-  } catch (error) {
-    return { fault: "unavailable", text: `no answer within ${client.timeoutMs} ms (${reasonOf(error)})` };
-  }
-  const answer: unknown = await response.json().catch(() => undefined);
-  const { status } = response;
-  const result = response.ok ? call.read(answer) : undefined;
-  if (result !== undefined) return { result };
-  const fault = classify(status, fieldOf(answer, "error") !== undefined);
-  const retryAfter = Number(response.headers.get("retry-after"));
-  return {
-    fault,
-    status,
-    text: `status ${status}: ${advice(client, fault, call)}`,
-    ...(retryAfter > 0 ? { retryAfterMs: Math.min(retryAfter * 1000, client.longestPauseMs) } : {}),
-  };
+export function request<T>(client: Client, call: Call<T>): Promise<T> {
+  const { method, path, body, once, settled } = call;
+  return http.request<T, TursoFault>({
+    method,
+    url: `${client.apiUrl}${path}`,
+    headers: {
+      authorization: `Bearer ${client.token}`,
+      ...(body === undefined ? {} : { "content-type": "application/json" }),
+    },
+    body,
+    timeoutMs: client.timeoutMs,
+    longestPauseMs: client.longestPauseMs,
+    read: (reply) => (reply.ok ? call.read(reply.body) : undefined),
+    refusal({ status, body: answer }) {
+      const fault = classify(status, fieldOf(answer, "error") !== undefined);
+      return { fault, text: `status ${status}: ${advice(client, fault, call)}` };
+    },
+    error: ({ fault, text }, status) =>
+      new TursoError(fault, `Turso, ${method} ${path.replace(/\?.*/, "")}: ${text}`, status),
+    ...(once === undefined ? {} : { once }),
+    ...(settled === undefined ? {} : { settled }),
+  });
 }
 
 function advice(
@@ -122,14 +98,6 @@ function advice(
   }[fault];
 }
 
-interface Refusal {
-  fault: TursoFault;
-  /** Left out where there was no answer. */
-  status?: number;
-  text: string;
-  retryAfterMs?: number;
-}
-
 const mintPage = "`turso auth api-tokens mint`, https://docs.turso.tech/cli/auth/api-tokens/mint";
 const setToken = "`pulumi config set --secret tursoApiToken`";
 
@@ -140,10 +108,4 @@ function classify(status: number, own: boolean): TursoFault {
   if (status === 429) return "rate-limited";
   if (status === 404 && own) return "not-found";
   return status >= 500 || status === 408 || status === 404 || status < 400 ? "unavailable" : "rejected";
-}
-
-function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return "unknown";
-  const cause = error.cause as NodeJS.ErrnoException | undefined;
-  return cause?.code ?? error.name;
 }
