@@ -60,6 +60,8 @@ it("delivers all of a Worker in one resource, and nothing of another Worker's", 
     settleMs: 2000,
     settles: ["hook-key", "session-key"],
     delivery: "delivery-of-rounds-api",
+    keysets: {},
+    signers: {},
   });
   expect(JSON.parse(String(generations))).toEqual({
     "hook-key": [{ stamp: "2026-11-20", tag: "tag-of-hook-key@2026-11-20" }],
@@ -72,8 +74,8 @@ it("delivers all of a Worker in one resource, and nothing of another Worker's", 
 
 it("keeps secrets and token secret, and waits for each value and for the intended delivery", async () => {
   const set = (await declare([session, hook])).find(({ what }) => what.includes(":WorkerSecretSet "));
-  expect([...(set?.secrets ?? [])].sort()).toEqual(["secrets", "token"]);
-  expect([...(set?.secretOutputs ?? [])].sort()).toEqual(["secrets", "token"]);
+  expect([...(set?.secrets ?? [])].sort()).toEqual(["secrets", "signers", "token"]);
+  expect([...(set?.secretOutputs ?? [])].sort()).toEqual(["secrets", "signers", "token"]);
   expect(set?.after).toEqual(
     expect.arrayContaining([
       "random:index/randomPassword:RandomPassword hook-key@2026-11-20",

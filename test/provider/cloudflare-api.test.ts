@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CloudflareApi, CloudflareError } from "../../components/cloudflare/api";
 import { workerDelivery } from "../../components/cloudflare/worker-delivery.provider";
-import { type Inputs, workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
+import { type Inputs, type Outputs, workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
 import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
 import type { Fault } from "../cloud/faults";
 import { type Between, endpoints, json, marker, type Page, pages, startBetween } from "./strangers";
@@ -51,7 +51,13 @@ describe("the Cloudflare API on bad days", () => {
 
   const client = ({ timeoutMs = 30_000, longestPauseMs = 60_000, token = cf.token, apiUrl = cf.apiUrl } = {}) =>
     new CloudflareApi({ accountId: cf.accountId, apiUrl }, token, timeoutMs, longestPauseMs);
-  const secretSet = (api: CloudflareApi) => workerSecretSet(api, [], () => undefined);
+  const secretSet = (api: CloudflareApi) =>
+    workerSecretSet(
+      api,
+      [],
+      () => undefined,
+      () => Promise.resolve(),
+    );
   const calls = (endpoint: Endpoint) => {
     const { method, path } = endpoints[endpoint];
     return cf.calls.filter((call) => call.method === method && path.test(call.path));
@@ -84,6 +90,8 @@ describe("the Cloudflare API on bad days", () => {
       settleMs: 0,
       settles: ["rounds-db", "session-key"],
       delivery: String(counter),
+      keysets: {},
+      signers: {},
     };
   }
   const held = (news: Inputs) => ({
@@ -113,7 +121,7 @@ describe("the Cloudflare API on bad days", () => {
     expect(cf.state("rounds-api").secrets).toEqual(held(news));
     expect(versionsMade()).toBe(before + 1);
     strike();
-    await secretSet(api).delete?.("rounds-api", outs as Inputs & { drift: string[] });
+    await secretSet(api).delete?.("rounds-api", outs as Outputs);
     expect(cf.state("rounds-api").secrets).toEqual({});
     expect(versionsMade()).toBe(before + 2);
   }

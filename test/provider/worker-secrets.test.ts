@@ -19,7 +19,13 @@ beforeAll(async () => {
 afterAll(() => cf.stop());
 
 const api = (accountId = cf.accountId) => new CloudflareApi({ accountId, apiUrl: cf.apiUrl }, cf.token);
-const secretSet = (account?: string) => workerSecretSet(api(account), [], () => undefined);
+const secretSet = (account?: string) =>
+  workerSecretSet(
+    api(account),
+    [],
+    () => undefined,
+    () => Promise.resolve(),
+  );
 const names = () => Object.keys(cf.state(script).secrets).sort();
 
 function delivery(intended: Intended, secrets: Record<string, string>): Inputs {
@@ -28,7 +34,7 @@ function delivery(intended: Intended, secrets: Record<string, string>): Inputs {
   const waits = { answers: 1, withinMs: 2000, settleMs: 0, settles: ["rounds-db"] };
   // Without a probe: what is looked at here is what Cloudflare lists.
   const at = { worker: script, script, accountId: cf.accountId, probe: "", token: "probe-token" };
-  return { ...at, ...waits, secrets, generations, delivery: nonce, touched };
+  return { ...at, ...waits, secrets, generations, delivery: nonce, touched, keysets: {}, signers: {} };
 }
 
 async function intend(olds: Intended | undefined, wanted: string[]): Promise<Intended> {
