@@ -56,7 +56,11 @@ function parseGenerations(text: unknown): Held | undefined {
     const parsed = JSON.parse(String(text)) as Held | null;
     if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return undefined;
     for (const [name, list] of Object.entries(parsed))
-      known[name] = list.map(({ stamp, tag, since }) => ({ stamp, tag, ...(typeof since === "string" ? { since } : {}) }));
+      known[name] = list.map(({ stamp, tag, since }) => ({
+        stamp,
+        tag,
+        ...(typeof since === "string" ? { since } : {}),
+      }));
     return known;
   } catch {
     return undefined;

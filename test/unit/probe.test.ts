@@ -95,7 +95,7 @@ describe("rolloverProbe", () => {
     const request = (authorization: string): Request =>
       new Request("https://rounds.example.com/.well-known/rollover", { headers: { authorization } });
     const extra = { signedWith: { "rounds-signing": { "2026-11-20": 0.9, "2026-08-01": 0.1 } } };
-    const answer = await rolloverProbe(request("Bearer probe-token"), ENV, extra)?.json();
+    const answer: unknown = await rolloverProbe(request("Bearer probe-token"), ENV, extra)?.json();
     expect(answer).toEqual({
       generations: { "rounds-db": [{ stamp: "2026-11-20", tag: "9f" }] },
       signedWith: { "rounds-signing": { "2026-11-20": 0.9, "2026-08-01": 0.1 } },
