@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import * as path from "node:path";
 import { handleApi, refusal } from "./cloudflare/api";
 import type { Propagation } from "./cloudflare/front";
+import type { Ruleset } from "./cloudflare/rulesets";
 import { Script, type Upload } from "./cloudflare/script";
 import { startService, type Service } from "./faults";
 
@@ -17,6 +18,10 @@ export interface LocalCloudflare extends Pick<Service, "calls" | "faults" | "onC
   apiUrl: string;
   accountId: string;
   token: string;
+  /** The account's one zone. */
+  zoneId: string;
+  /** The zone's rulesets, as the API gives them. */
+  rulesets(): Ruleset[];
   /** Where a script is reached; the same for its whole life. */
   workerUrl(script: string): string;
   /** How later switches of every script spread; a switch under way ends at once. */
@@ -57,7 +62,13 @@ const WORKER = path.join(__dirname, "worker", "index.ts");
 export async function startCloudflare(options: CloudflareOptions = {}): Promise<LocalCloudflare> {
   const { accountId = randomBytes(16).toString("hex"), token = randomBytes(30).toString("base64url") } = options;
   const scripts = new Map<string, Script>();
-  const account = { accountId, token, scripts };
+  const account = {
+    accountId,
+    token,
+    scripts,
+    zoneId: randomBytes(16).toString("hex"),
+    rulesets: new Map<string, Ruleset>(),
+  };
   const stopScripts = async (): Promise<void> => {
     await Promise.all([...scripts.values()].map((script) => script.stop()));
   };
@@ -80,6 +91,8 @@ export async function startCloudflare(options: CloudflareOptions = {}): Promise<
     apiUrl: `http://127.0.0.1:${service.port}/client/v4`,
     accountId,
     token,
+    zoneId: account.zoneId,
+    rulesets: () => [...account.rulesets.values()],
     calls: service.calls,
     faults: service.faults,
     onCall: service.onCall,

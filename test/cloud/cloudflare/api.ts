@@ -1,26 +1,19 @@
 /**
- * The REST API of Workers scripts, in Cloudflare's shapes: https://developers.cloudflare.com/api/resources/workers/
+ * The REST API of Workers scripts and of a zone's rulesets, in Cloudflare's shapes:
+ * https://developers.cloudflare.com/api/resources/workers/ and https://developers.cloudflare.com/api/resources/rulesets/
  * Codes 10000, 10007, 10215 and 10220 are the vendor's; facts/cloudflare.md has where each was seen. The codes of
  * refused input (10021, 10056) and the HTTP status beside a code could not be checked against the vendor.
  */
 import type { IncomingMessage } from "node:http";
 import type { Answer } from "../faults";
-import type { Script, Version } from "./script";
+import { parseObject, Refusal } from "./refusal";
+import { answerRulesets, type Rulesets } from "./rulesets";
+import { Script, type Version } from "./script";
+import { describeBindings, parseUpload } from "./upload";
 import { WorkerStartError } from "./workerd";
 
 export const LIMITS = { operations: 100, valueBytes: 5120, names: 128 };
 const NAME = /^[A-Za-z_$][\w$]*$/;
-
-/** An error in the vendor's envelope. */
-class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    readonly code: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
 
 const MESSAGES: Record<number, string> = {
   429: "Rate limited. Please wait and consider throttling your request speed",
@@ -35,6 +28,8 @@ export interface Account {
   accountId: string;
   token: string;
   scripts: Map<string, Script>;
+  zoneId: string;
+  rulesets: Rulesets;
 }
 
 /** Answers one call. */
@@ -52,20 +47,27 @@ export async function handleApi(account: Account, request: IncomingMessage, url:
 async function route(account: Account, request: IncomingMessage, url: URL, body: string): Promise<unknown> {
   if (request.headers.authorization !== `Bearer ${account.token}`)
     throw new Refusal(403, 10000, "Authentication error");
-  const match = /^\/client\/v4\/accounts\/([^/]+)\/workers\/scripts\/([^/]+)\/([\w-]+)(?:\/([^/]+))?$/.exec(
+  const zone = /^\/client\/v4\/zones\/([^/]+)\/rulesets(?:\/([^/]+))?$/.exec(url.pathname);
+  if (zone?.[1] === account.zoneId) return answerRulesets(account.rulesets, request.method ?? "", zone[2], body);
+  const match = /^\/client\/v4\/accounts\/([^/]+)\/workers\/scripts\/([^/]+)(?:\/([\w-]+)(?:\/([^/]+))?)?$/.exec(
     url.pathname,
   );
   if (!match)
     throw new Refusal(404, 7003, `Could not route to ${url.pathname}, perhaps your object identifier is invalid?`);
-  const [, accountId = "", scriptName = "", resource = "", item] = match;
+  const [, accountId = "", scriptName = "", resource, item] = match;
   const script = account.scripts.get(decodeURIComponent(scriptName));
+  if (resource === undefined && request.method === "PUT" && accountId === account.accountId)
+    return uploadScript(account, decodeURIComponent(scriptName), request.headers["content-type"], body);
   if (accountId !== account.accountId || !script)
     throw new Refusal(404, 10007, "This Worker does not exist on your account.");
+  if (resource === undefined) return deleteScript(account, script, request.method);
 
   const name = item === undefined ? "" : decodeURIComponent(item);
   switch (`${request.method ?? ""} ${resource}${item === undefined ? "" : "/:item"}`) {
     case "PATCH secrets-bulk":
       return script.exclusive(() => bulk(script, request.headers["content-type"], body));
+    case "GET settings":
+      return describeSettings(script.latest);
     case "GET secrets":
       return Object.keys(script.latest.secrets).map(secret);
     case "PUT secrets":
@@ -77,7 +79,7 @@ async function route(account: Account, request: IncomingMessage, url: URL, body:
     case "GET versions":
       return { items: script.versions.map(describeVersion) };
     case "GET versions/:item":
-      return describeBindings(versionOf(script, name));
+      return describeResources(versionOf(script, name));
     case "GET deployments":
       return { deployments: script.deployments.map(describeDeployment) };
     case "POST deployments":
@@ -87,11 +89,30 @@ async function route(account: Account, request: IncomingMessage, url: URL, body:
   }
 }
 
+/** Code and bindings in one: a new script, or a new version of one that is there. Deployed at once. */
+async function uploadScript(account: Account, name: string, contentType: string | undefined, body: string) {
+  const known = account.scripts.get(name);
+  if (known) {
+    await known.exclusive(async () => known.deployContent(await parseUpload(contentType, body, known.latest)));
+    return describeScript(known);
+  }
+  const script = await Script.create(name, await parseUpload(contentType, body, undefined));
+  account.scripts.set(name, script);
+  return describeScript(script);
+}
+
+async function deleteScript(account: Account, script: Script, method: string | undefined): Promise<null> {
+  if (method !== "DELETE") throw new Refusal(405, 10405, "Method not allowed for this authentication scheme");
+  account.scripts.delete(script.name);
+  await script.stop();
+  return null;
+}
+
 /** RFC 7396: a value sets, null deletes, a name left out stays. One version for all of it. */
 async function bulk(script: Script, contentType: string | undefined, body: string): Promise<unknown> {
   if (contentType?.split(";")[0]?.trim() !== "application/merge-patch+json")
     throw new Refusal(415, 10021, "Content-Type must be application/merge-patch+json");
-  const { secrets } = parse(body);
+  const { secrets } = parseObject(body);
   if (typeof secrets !== "object" || secrets === null) throw new Refusal(400, 10021, "secrets: must be an object");
   const changes = Object.entries(secrets as Record<string, unknown>);
   if (changes.length > LIMITS.operations)
@@ -106,7 +127,7 @@ async function bulk(script: Script, contentType: string | undefined, body: strin
 }
 
 async function put(script: Script, body: string): Promise<unknown> {
-  const { name, text } = checkSecret(parse(body));
+  const { name, text } = checkSecret(parseObject(body));
   await apply(script, new Map(Object.entries(script.latest.secrets)).set(name, text));
   return secret(name);
 }
@@ -125,7 +146,8 @@ async function apply(script: Script, secrets: Map<string, string>): Promise<void
       10215,
       "Secret edit failed. You attempted to modify a secret, but the latest version of your Worker isn't currently deployed.",
     );
-  const names = secrets.size + Object.keys(script.latest.vars).length;
+  const { vars, runtime } = script.latest;
+  const names = secrets.size + Object.keys(vars).length + Object.keys(runtime.rateLimits).length;
   if (names > LIMITS.names)
     throw new Refusal(400, 10021, `${names} environment variables and secrets, ${LIMITS.names} at most`);
   await script.editSecrets(Object.fromEntries(secrets));
@@ -143,7 +165,7 @@ function checkSecret(value: unknown, key?: string): { name: string; text: string
 }
 
 async function deploy(script: Script, body: string, force: boolean): Promise<unknown> {
-  const { strategy, versions } = parse(body);
+  const { strategy, versions } = parseObject(body);
   const [target, ...others] = (Array.isArray(versions) ? versions : []) as Record<string, unknown>[];
   if (strategy !== "percentage" || target?.percentage !== 100 || others.length > 0)
     throw new Refusal(400, 10021, "The local cloud deploys one version at 100 percent");
@@ -156,16 +178,6 @@ async function deploy(script: Script, body: string, force: boolean): Promise<unk
 function sameSecrets(a: Record<string, string>, b: Record<string, string>): boolean {
   const names = Object.keys({ ...a, ...b });
   return names.every((name) => a[name] === b[name]);
-}
-
-function parse(body: string): Record<string, unknown> {
-  try {
-    const value: unknown = JSON.parse(body);
-    if (typeof value === "object" && value !== null) return value as Record<string, unknown>;
-  } catch {
-    // Refused below, like every other text that is no object.
-  }
-  throw new Refusal(400, 10021, "The body is no JSON object");
 }
 
 function existing(script: Script, name: string): string {
@@ -191,10 +203,31 @@ function describeVersion({ id, number, createdOn, source }: Version): Record<str
   return { id, number, metadata, annotations: { "workers/triggered_by": source } };
 }
 
-function describeBindings(version: Version): unknown {
-  const plain = Object.entries(version.vars).map(([name, text]) => ({ type: "plain_text", name, text }));
-  const bindings = [...plain, ...Object.keys(version.secrets).map(secret)];
-  return { ...describeVersion(version), resources: { bindings } };
+function describeResources(version: Version): unknown {
+  return { ...describeVersion(version), resources: { bindings: describeBindings(version) } };
+}
+
+function describeSettings(version: Version): unknown {
+  const { compatibilityDate, compatibilityFlags } = version.runtime;
+  return {
+    bindings: describeBindings(version),
+    compatibility_date: compatibilityDate,
+    compatibility_flags: compatibilityFlags,
+    logpush: false,
+    usage_model: "standard",
+  };
+}
+
+function describeScript({ name, latest, versions }: Script): unknown {
+  const created = versions.at(-1)?.createdOn;
+  const standard = {
+    has_assets: false,
+    has_modules: true,
+    logpush: false,
+    usage_model: "standard",
+    startup_time_ms: 1,
+  };
+  return { id: name, etag: latest.id, created_on: created, modified_on: latest.createdOn, ...standard };
 }
 
 function describeDeployment({ id, createdOn, versionId }: Script["deployments"][number]): unknown {

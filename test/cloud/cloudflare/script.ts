@@ -1,15 +1,21 @@
 /** One Worker script as Cloudflare keeps it: immutable versions, each with its own secrets, and deployments of them. */
 import { randomUUID } from "node:crypto";
 import { Front, type Propagation } from "./front";
-import { boot, bundle } from "./workerd";
+import { boot, bundle, type Instance, type Runtime, STANDARD_RUNTIME } from "./workerd";
 
-export interface Version {
-  id: string;
-  number: number;
-  createdOn: string;
+/** All that a version runs with. */
+export interface Content {
+  /** The bundled module. */
   code: string;
   vars: Record<string, string>;
   secrets: Record<string, string>;
+  runtime: Runtime;
+}
+
+export interface Version extends Content {
+  id: string;
+  number: number;
+  createdOn: string;
   source: "upload" | "secret" | "deploy";
 }
 
@@ -43,8 +49,12 @@ export class Script {
 
   static async start(name: string, upload: Upload & { entry: string }): Promise<Script> {
     const { entry, vars = {}, secrets = {} } = upload;
-    const version = makeVersion(1, await bundle(entry), vars, secrets, "upload");
-    const instance = await boot(version.id, version.code, { ...vars, ...secrets });
+    return Script.create(name, { code: await bundle(entry), vars, secrets, runtime: STANDARD_RUNTIME });
+  }
+
+  static async create(name: string, content: Content): Promise<Script> {
+    const version = makeVersion(1, content, "upload");
+    const instance = await bootVersion(version);
     const { front, url } = await Front.start(instance);
     const script = new Script(name, url, front);
     script.versions.push(version);
@@ -70,8 +80,14 @@ export class Script {
 
   /** A new version from the newest one, with other secrets, deployed at once. Fails without effect if it cannot start. */
   async editSecrets(secrets: Record<string, string>): Promise<Version> {
-    const { code, vars, number } = this.latest;
-    const version = makeVersion(number + 1, code, vars, secrets, "secret");
+    const version = makeVersion(this.latest.number + 1, { ...this.latest, secrets }, "secret");
+    await this.deploy(version);
+    return version;
+  }
+
+  /** A new version with all of its own, deployed at once. Fails without effect if it cannot start. */
+  async deployContent(content: Content): Promise<Version> {
+    const version = makeVersion(this.latest.number + 1, content, "upload");
     await this.deploy(version);
     return version;
   }
@@ -79,15 +95,20 @@ export class Script {
   /** A new version that is not deployed: what `wrangler versions upload` leaves behind. */
   async upload({ entry, vars, secrets }: Upload): Promise<Version> {
     const { latest } = this;
-    const code = entry === undefined ? latest.code : await bundle(entry);
-    const version = makeVersion(latest.number + 1, code, vars ?? latest.vars, secrets ?? latest.secrets, "upload");
+    const content = {
+      code: entry === undefined ? latest.code : await bundle(entry),
+      vars: vars ?? latest.vars,
+      secrets: secrets ?? latest.secrets,
+      runtime: latest.runtime,
+    };
+    const version = makeVersion(latest.number + 1, content, "upload");
     this.versions.unshift(version);
     return version;
   }
 
   /** Deploys a version, new or old; an old one brings back its secrets. */
   async deploy(version: Version): Promise<Deployment> {
-    const instance = await boot(version.id, version.code, { ...version.vars, ...version.secrets });
+    const instance = await bootVersion(version);
     if (!this.versions.includes(version)) this.versions.unshift(version);
     const deployment = makeDeployment(version.id);
     this.deployments.unshift(deployment);
@@ -115,14 +136,13 @@ export class Script {
   }
 }
 
-function makeVersion(
-  number: number,
-  code: string,
-  vars: Record<string, string>,
-  secrets: Record<string, string>,
-  source: Version["source"],
-): Version {
-  return { id: randomUUID(), number, createdOn: new Date().toISOString(), code, vars, secrets, source };
+function bootVersion({ id, code, vars, secrets, runtime }: Version): Promise<Instance> {
+  return boot(id, code, { ...vars, ...secrets }, runtime);
+}
+
+function makeVersion(number: number, content: Content, source: Version["source"]): Version {
+  const { code, vars, secrets, runtime } = content;
+  return { id: randomUUID(), number, createdOn: new Date().toISOString(), code, vars, secrets, runtime, source };
 }
 
 function makeDeployment(versionId: string): Deployment {

@@ -16,6 +16,25 @@ export interface Instance {
   dispose(): Promise<void>;
 }
 
+/** How a version runs, apart from its code, variables and secrets. */
+export interface Runtime {
+  compatibilityDate: string;
+  compatibilityFlags: string[];
+  /** By the binding's name. Counts live in the version's own process. */
+  rateLimits: Record<string, RateLimitBinding>;
+}
+
+export interface RateLimitBinding {
+  namespace_id: string;
+  simple: { limit: number; period: 10 | 60 };
+}
+
+export const STANDARD_RUNTIME: Runtime = {
+  compatibilityDate: "2026-07-01",
+  compatibilityFlags: ["nodejs_compat"],
+  rateLimits: {},
+};
+
 /** The binary that miniflare brings. */
 const { default: workerd } = createRequire(require.resolve("miniflare"))("workerd") as { default: string };
 
@@ -49,7 +68,12 @@ async function makeBundle(entry: string): Promise<string> {
 }
 
 /** Starts the code with its variables and secrets, and returns once it has answered a request. */
-export async function boot(versionId: string, code: string, bindings: Record<string, string>): Promise<Instance> {
+export async function boot(
+  versionId: string,
+  code: string,
+  bindings: Record<string, string>,
+  { compatibilityDate, compatibilityFlags, rateLimits }: Runtime,
+): Promise<Instance> {
   process.env.MINIFLARE_WORKERD_PATH = supervisor().launcher(workerd);
   let output = "";
   const { TMPDIR } = process.env;
@@ -58,9 +82,10 @@ export async function boot(versionId: string, code: string, bindings: Record<str
   const runtime = new Miniflare({
     modules: true,
     script: code,
-    compatibilityDate: "2026-07-01",
-    compatibilityFlags: ["nodejs_compat"],
+    compatibilityDate,
+    compatibilityFlags,
     bindings,
+    ratelimits: rateLimits,
     host: "127.0.0.1",
     port: 0,
     // Without this it asks the vendor for the properties of a request.

@@ -25,7 +25,7 @@ export class PluginClient {
     private readonly client: Client,
   ) {}
 
-  static async start(name: "random" | "postgresql"): Promise<PluginClient> {
+  static async start(name: "random" | "postgresql" | "cloudflare"): Promise<PluginClient> {
     const args = ["--require", require.resolve("tsx/cjs"), path.join(__dirname, `${name}.ts`), "127.0.0.1:1"];
     const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
     const [port] = (await once(createInterface(child.stdout), "line")) as [string];
@@ -48,7 +48,7 @@ export class PluginClient {
   }
 
   configure(config: Properties): Promise<unknown> {
-    return this.call("configure", new messages.ConfigureRequest().setArgs(encode(config, ["password"])));
+    return this.call("configure", new messages.ConfigureRequest().setArgs(encode(config, ["password", "apiToken"])));
   }
 
   /** `property: reason` of each failure. */
