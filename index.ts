@@ -2,18 +2,31 @@ import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
 import {
   ConfigError,
+  deliveryOrder,
+  formatDuration,
+  EncryptionKeyset,
   EnvFile,
   parseStack,
   PostgresRole,
   RandomSecret,
   rawConfig,
+  SigningKeyset,
   TursoOrganization,
   TursoOutcome,
   TursoTokens,
+  verifiersOf,
   WorkerConsumer,
   WorkerSecrets,
 } from "./components";
-import type { Credential, Deliverable, PostgresServer, StackModel, TursoCredential, Worker } from "./components";
+import type {
+  Credential,
+  Deliverable,
+  PostgresCredential,
+  PostgresServer,
+  StackModel,
+  TursoCredential,
+  Worker,
+} from "./components";
 
 const config = new pulumi.Config();
 const stack = readStack();
@@ -104,14 +117,24 @@ function declareCredential(credential: Exclude<Credential, TursoCredential>) {
     (worker) => consumers.get(worker ?? "")?.consumer ?? [],
   );
   const after = to.map(({ delivery }) => delivery);
-  if (credential.kind === "random") return { credential, component: new RandomSecret(name, { credential, after }) };
+  switch (credential.kind) {
+    case "random":
+      return { credential, component: new RandomSecret(name, { credential, after }) };
+    case "signing-keyset":
+      return { credential, component: new SigningKeyset(name, { credential, after }) };
+    case "encryption-keyset":
+      return { credential, component: new EncryptionKeyset(name, { credential, after }) };
+    case "postgres":
+      return { credential, component: declareRole(credential, to, after) };
+  }
+}
+
+function declareRole(credential: PostgresCredential, to: WorkerConsumer[], after: pulumi.Resource[]): PostgresRole {
+  const { name } = credential;
   const { postgres: server } = stack;
   if (!server || !provider) throw new pulumi.RunError(`${name}: rollover:postgres is not set`);
   const records = pulumi.all(to.flatMap(({ record }) => record ?? []));
-  return {
-    credential,
-    component: new PostgresRole(name, { credential, server, consumers: records, provider, after }),
-  };
+  return new PostgresRole(name, { credential, server, consumers: records, provider, after });
 }
 
 function postgresProvider({ host, port, database, username, sslmode, superuser }: PostgresServer): postgresql.Provider {
@@ -152,13 +175,18 @@ function declareTokens(credential: TursoCredential) {
 /** Everything that a consumer gets goes to it at once, when all of it is ready. */
 function deliver(all: Deliverable[]): pulumi.Resource[] {
   const accountId = stack.cloudflare?.accountId ?? "";
-  // By script: a Worker that is renamed in config alone is still the same one.
-  const workers = [...consumers.values()].map(
-    ({ worker, consumer }) => new WorkerSecrets(worker.script, { worker, accountId, consumer, credentials: all }),
-  );
+  const workers = new Map<string, WorkerSecrets>();
+  for (const name of deliveryOrder([...consumers.keys()], stack.credentials) ?? []) {
+    const one = consumers.get(name);
+    if (!one) continue;
+    const after = verifiersOf(name, stack.credentials).flatMap((verifier) => workers.get(verifier) ?? []);
+    const args = { ...one, accountId, credentials: all, others: [...consumers.values()], after };
+    // By script: a Worker that is renamed in config alone is still the same one.
+    workers.set(name, new WorkerSecrets(one.worker.script, args));
+  }
   const names = all.flatMap(({ deliver: to }) => to.flatMap(({ file }) => file ?? []));
   const files = [...new Set(names)].sort().map((file) => new EnvFile(file, { file, credentials: all }));
-  return [...workers, ...files];
+  return [...workers.values(), ...files];
 }
 
 function declareOutcome(organization: TursoOrganization): void {
@@ -178,6 +206,7 @@ function summarise(credential: Credential) {
     current: generations[0],
     live: generations,
     ...(credential.kind === "turso" ? { retired: credential.retired } : {}),
+    ...("maxTokenAgeMs" in credential ? { maxTokenAge: formatDuration(credential.maxTokenAgeMs) } : {}),
     change: breaksAtOnce(credential) ? "breaks at once" : "overlaps",
     consumers: to.map(({ worker, file, as }) =>
       worker === undefined ? { file, as, attested: false } : { worker, as, attested: probed.has(worker) },
@@ -191,6 +220,9 @@ function breaksAtOnce(credential: Credential): boolean {
       return credential.inPlace;
     case "turso":
       return false;
+    case "signing-keyset":
+    case "encryption-keyset":
+      return credential.atOnce;
     case "random":
       return credential.deliver.some(({ previousAs }) => previousAs === undefined);
   }

@@ -1,5 +1,6 @@
-import type * as pulumi from "@pulumi/pulumi";
-import type { Delivery, Stamp } from "./rotation/model";
+import * as pulumi from "@pulumi/pulumi";
+import { keySetText } from "./keyset/key-texts";
+import type { Delivery, KeysetCredential, Stamp } from "./rotation/model";
 
 /** One generation of a credential, as its component hands it to consumers. */
 export interface Generation {
@@ -18,6 +19,8 @@ export interface Deliverable {
   readonly generations: readonly Generation[];
   /** Whether the update that stops delivering a generation withdraws it too: then every edge location must have let go of it first. */
   readonly withdraws: boolean;
+  /** Keysets: their generations are delivered together, and a new current one is announced before it is used. */
+  readonly keyset?: KeysetCredential;
 }
 
 /** Where a consumer can be asked which generations it holds: recorded with each login that is delivered to it. */
@@ -47,22 +50,28 @@ export type AskConsumer = (consumer: ConsumerRecord, credential: string, tag: st
 
 /**
  * Name and value of every delivery that `takes` picks, in the order of the credentials' names, so that reordering the config
- * file delivers nothing. Under `as` the current value, under `previousAs` the one after it, if there is one.
+ * file delivers nothing. Under `as` the current value or the whole keyset, under `previousAs` or `alsoAs` the one after it.
  */
 export function valuesFor(
   credentials: readonly Deliverable[],
   takes: (to: Delivery) => boolean,
 ): Record<string, pulumi.Output<string>> {
   const sorted = [...credentials].sort((a, b) => (a.credential < b.credential ? -1 : 1));
-  const values = sorted.flatMap(({ deliver, generations: [current, previous] }) =>
-    deliver
-      .filter(takes)
-      .flatMap(({ as, previousAs }): [string, pulumi.Output<string>][] => [
-        ...(current ? [[as, current.value] as [string, pulumi.Output<string>]] : []),
-        ...(previous && previousAs !== undefined
-          ? [[previousAs, previous.value] as [string, pulumi.Output<string>]]
-          : []),
-      ]),
+  return Object.fromEntries(
+    sorted.flatMap((credential) => credential.deliver.filter(takes).flatMap((to) => valuesOf(credential, to))),
   );
-  return Object.fromEntries(values);
+}
+
+function valuesOf({ generations, keyset }: Deliverable, to: Delivery): [string, pulumi.Output<string>][] {
+  const [current, previous] = generations;
+  if (!current) return [];
+  if (keyset?.shape === "keyset") {
+    const keys = pulumi.all(generations.map(({ stamp, value }) => value.apply((hex) => ({ stamp, hex }))));
+    return [[to.as, keys.apply((all) => keySetText(keyset.kind, all, current.stamp))]];
+  }
+  const second = to.worker === undefined ? to.previousAs : (to.alsoAs ?? to.previousAs);
+  return [
+    [to.as, current.value],
+    ...(previous && second !== undefined ? [[second, previous.value] as [string, pulumi.Output<string>]] : []),
+  ];
 }

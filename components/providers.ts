@@ -7,6 +7,7 @@ import { workerSecretSet } from "./cloudflare/worker-secret-set.provider";
 import { postgresLoginClaim } from "./postgres/postgres-login-claim.provider";
 import { postgresLogin } from "./postgres/postgres-login.provider";
 import type { Admin } from "./postgres/retire";
+import { postAlert } from "./notify/webhook";
 import { parseStack } from "./rotation/config";
 import { rawConfig } from "./rotation/raw-config";
 import type { Kind } from "./thin";
@@ -16,6 +17,8 @@ import { tursoInvalidation } from "./turso/turso-invalidation.provider";
 import { tursoOutcome } from "./turso/turso-outcome.provider";
 import { tursoSettings } from "./turso/turso-settings.provider";
 import { tursoToken } from "./turso/turso-token.provider";
+import { VaultApi } from "./vault/api";
+import { vaultKey } from "./vault/vault-key.provider";
 
 /**
  * The provider process's counterpart of index.ts: it alone joins the vendors, and reads the stack's config as it is now, so
@@ -26,11 +29,16 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
   const warn = (line: string) => {
     console.warn(line);
   };
+  const alert = async (line: string) => {
+    const webhook = config.get("rollover:alertWebhook") ?? "";
+    const failure = webhook === "" ? undefined : await postAlert(webhook, line);
+    if (failure !== undefined) warn(`the alert was not posted: ${failure}`);
+  };
   switch (kind) {
     case "WorkerDelivery":
       return withoutStacks(workerDelivery(api(), stack.abandon));
     case "WorkerSecretSet":
-      return withoutStacks(workerSecretSet(api(), stack.abandon, warn));
+      return withoutStacks(workerSecretSet(api(), stack.abandon, warn, alert));
     case "PostgresLogin":
       return withoutStacks(postgresLogin(admin()));
     case "PostgresLoginClaim":
@@ -45,6 +53,10 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
       return withoutStacks(tursoToken(turso(), stack.abandon, warn));
     case "TursoOutcome":
       return withoutStacks(tursoOutcome());
+    case "VaultKey":
+      return withoutStacks(
+        vaultKey(new VaultApi(required(stack.vault, "vault"), config.require("rollover:vaultToken"))),
+      );
     case "EnvFile":
       return withoutStacks(envFile(process.cwd(), warn));
   }

@@ -6,6 +6,7 @@ const modules = {
   PostgresLogin: "postgres",
   WorkerDelivery: "cloudflare",
   WorkerSecretSet: "cloudflare",
+  VaultKey: "vault",
   TursoCanary: "turso",
   TursoInvalidation: "turso",
   TursoSettings: "turso",

@@ -7,6 +7,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { outagesOf } from "./bench-outage";
+import { measureSwaps } from "./bench-swaps";
 import { exitWith, parsed } from "./command";
 import { type Engine, prepareEngine } from "../test/support/engine";
 import { must, type Scene, startScene } from "../test/support/scene";
@@ -16,7 +17,7 @@ import { during, exitOnSignals, jsonLine, say, table } from "./console";
 export interface Row {
   name: string;
   value: number;
-  unit: "ratio" | "bytes";
+  unit: "ratio" | "bytes" | "percent";
   /** The value is meant to be this or less. */
   aim: number;
 }
@@ -99,6 +100,21 @@ async function measureOutages(engine: Engine, dir: string, consumers: number[], 
   }));
 }
 
+/** Tokens that a roll of a signing key rejects, beside what the usual ways of a script reject. */
+async function measureRejected(engine: Engine, dir: string): Promise<Row[]> {
+  const { pulumi, currentAndPrevious, single } = await measureSwaps(engine, path.join(dir, "swaps"));
+  return [
+    { name: "tokens rejected, roll by pulumi up", value: pulumi, unit: "percent", aim: 0 },
+    {
+      name: "tokens rejected, current and previous swapped by hand",
+      value: currentAndPrevious,
+      unit: "percent",
+      aim: 0,
+    },
+    { name: "tokens rejected, single key swapped by hand", value: single, unit: "percent", aim: 0 },
+  ];
+}
+
 function stamp(number: number): string {
   return number === 1 ? "2026-11-20" : `2026-11-20.${number}`;
 }
@@ -135,7 +151,8 @@ Times are whole runs of \`pulumi up\`: of a roll (a stamp added in front; settle
 of an empty program with the same engine, options and file backend. State per generation is the compact JSON of all
 resources with two generations, less that with one. An invalidation outage lasts from the last good request before it
 to the first good one of the last consumer, and is set against that of a script that does nothing but rotate, mint and push.
-Each consumer is a Worker in a process of its own. An aim that is missed is no error: exit code 0.`,
+Each consumer is a Worker in a process of its own. Tokens rejected are those of one roll, from its begin until every isolate
+has the new keys, where isolates take them up at random within 3 s; those by hand are there to compare. An aim that is missed is no error: exit code 0.`,
     );
 }
 
@@ -165,6 +182,7 @@ async function run({ rounds, consumers, json = false }: Options): Promise<void> 
   const result = [
     ...(await measureUpdates(engine, dir, rounds)),
     ...(await measureOutages(engine, dir, consumers, rounds)),
+    ...(await measureRejected(engine, dir)),
   ];
   const stream = json ? process.stderr : process.stdout;
   const rows = result.map(({ name, value, unit, aim }) => [name, { text: value, bad: value > aim }, unit, aim]);

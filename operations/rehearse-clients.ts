@@ -1,15 +1,19 @@
 /** What stands for a consumer's users in a rehearsal: where they ask, what they hold, and whether an old value still works. */
+import { createHmac } from "node:crypto";
 import { Client, DatabaseError } from "pg";
 import type { LocalCloud } from "../test/cloud";
+import type { Conversation } from "../test/cloud/load";
+import { tokenConversation } from "../test/cloud/token-load";
 import { statusOf } from "./by-hand";
 
-export const KINDS = ["random", "postgres", "turso-token", "turso-invalidate"] as const;
+export const KINDS = ["random", "postgres", "signing-keys", "turso-token", "turso-invalidate"] as const;
 export type Kind = (typeof KINDS)[number];
 
 /** What config calls the credentials of a kind. */
 export const CONFIG_KIND: Record<Kind, string> = {
   random: "random",
   postgres: "postgres",
+  "signing-keys": "signing-keyset",
   "turso-token": "turso",
   "turso-invalidate": "turso",
 };
@@ -25,6 +29,8 @@ export interface Holder {
 export interface Clients {
   /** A GET that needs the credential; anything but status 200 is a failure. */
   url: string;
+  /** What each client asks instead, where one request depends on the answer before. */
+  conversation?: () => Conversation;
   /** What the Worker has now; never shown. */
   value(): string | undefined;
   hold(): Promise<Holder>;
@@ -69,6 +75,28 @@ export const clients: Record<Kind, (cloud: LocalCloud) => Clients> = {
     };
   },
 
+  /** Users who show at each request the token that the last one gave them; the value's holder has a token of its own that lasts. */
+  "signing-keys"(cloud) {
+    const url = cloud.workerUrl(WORKER);
+    const primary = () => primaryOf(cloud.cloudflare.state(WORKER).secrets["JWT_KEYS"] ?? "{}");
+    return {
+      url,
+      conversation: () => tokenConversation(url),
+      value: () => primary().k,
+      hold() {
+        const headers = { authorization: `Bearer ${tokenOf(primary())}` };
+        return Promise.resolve({
+          headers: {},
+          async isAccepted() {
+            const { status } = await fetch(`${url}v1/rounds/next`, { method: "POST", headers });
+            if (status !== 200 && status !== 401) throw new Error(`a token was answered with status ${status}`);
+            return status === 200;
+          },
+        });
+      },
+    };
+  },
+
   "turso-token": turso,
   "turso-invalidate": turso,
 };
@@ -108,4 +136,26 @@ async function logsIn(connectionString: string): Promise<boolean> {
   } finally {
     await client.end().catch(() => undefined);
   }
+}
+
+interface Key {
+  kid: string;
+  /** Base64url of its bytes. */
+  k: string;
+}
+
+/** The key that a keyset, as it is delivered, signs with. */
+export function primaryOf(text: string): Key {
+  const { active, keys = [] } = JSON.parse(text) as { active?: string; keys?: Key[] };
+  const key = keys.find(({ kid }) => kid === active);
+  if (!key) throw new Error("the Worker rounds-api has no JWT_KEYS with a primary");
+  return key;
+}
+
+/** A token of an hour, past the Worker: RFC 7515, section 3.1. */
+export function tokenOf(key: Key): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const now = Math.floor(Date.now() / 1000);
+  const signed = `${part({ alg: "HS256", typ: "JWT", kid: key.kid })}.${part({ rid: "held", idx: 0, iat: now, exp: now + 3600 })}`;
+  return `${signed}.${createHmac("sha256", Buffer.from(key.k, "base64url")).update(signed).digest("base64url")}`;
 }

@@ -35,6 +35,8 @@ export interface Step {
   /** Done before the edit, past Rollover. */
   byHand?: (stage: Stage) => Promise<void>;
   edit: (stage: Stage, text: string, today: Stamp) => Edited;
+  /** In the step at least so many requests. */
+  requests?: number;
   /** Whether the update makes a new value. */
   mints?: boolean;
   /** What is wrong after an update that succeeded, before the new value is held. */
@@ -118,9 +120,39 @@ const seedsOrder: Step = {
   },
 };
 
+/** How long isolates take to pick up new secrets; the Worker settles as long. */
+const SPREAD_MS = 3000;
+/** Of tokens, over all steps together, at least 20,000 are shown. */
+const TOKENS = 3000;
+
+function spread(mode: "random" | "sticky"): (stage: Stage) => Promise<void> {
+  return ({ scene }) => {
+    scene.edit(["rollover:workers", WORKER, "settle"], `${SPREAD_MS}ms`);
+    const how = { withinMs: SPREAD_MS };
+    scene.cloud.cloudflare.setPropagation(mode === "random" ? { mode, ...how } : { mode, ...how, pools: POOLS });
+    return Promise.resolve();
+  };
+}
+
+/** More than the clients' vantages, so that signer and verifier are mostly in different ones. */
+const POOLS = 16;
+
+const keys = (steps: Step[]): Step[] => steps.map((step) => ({ ...step, requests: TOKENS }));
+
+const signingSteps: Step[] = keys([
+  { step: "roll", ...rotated, byHand: spread("random") },
+  retired,
+  { step: "roll again", ...rotated },
+  rolledBack,
+  { ...retired, step: "retire, sticky pools", byHand: spread("sticky") },
+  { step: "roll, sticky pools", ...rotated },
+  { ...rolledBack, step: "roll back, sticky pools" },
+]);
+
 export const STEPS: Record<Kind, Step[]> = {
   random: withOverlap(retired),
   postgres: withOverlap(retired),
+  "signing-keys": signingSteps,
   "turso-token": withOverlap(retiredToken),
   "turso-invalidate": [invalidated, seedsOrder],
 };

@@ -60,6 +60,7 @@ export async function rehearse(scene: Scene, kind: Kind, report: Report): Promis
     clients: CLIENTS,
     timeoutMs: TIMEOUT_MS,
     headers,
+    ...(side.conversation ? { conversation: side.conversation } : {}),
     maxRequests: Infinity,
     maxMs: LONGEST_MS,
   });
@@ -70,6 +71,8 @@ export async function rehearse(scene: Scene, kind: Kind, report: Report): Promis
       const { updateMs, failure } = await update(stage, what, one);
       const problems = failure === undefined ? await one.wrong(stage) : [failure];
       if (failure === undefined && one.mints === true) values.unshift(await hold(side));
+      const current = values.findIndex(({ value }) => value === side.value());
+      if (current > 0) values.unshift(...values.splice(current, 1));
       const { requests, failed, worstGapMs, failures } = load.mark();
       sign();
       const reasons = [...new Set(failures.map(({ reason }) => reason))].slice(0, 3).join("; ");
@@ -83,6 +86,7 @@ export async function rehearse(scene: Scene, kind: Kind, report: Report): Promis
     }
   } finally {
     await load.stop();
+    scene.cloud.cloudflare.setPropagation({ mode: "instant" });
   }
 }
 
@@ -94,7 +98,7 @@ async function hold(side: Clients): Promise<Held> {
 async function update(
   stage: Stage,
   what: string,
-  { edit, byHand }: Step,
+  { edit, byHand, requests = REQUESTS }: Step,
 ): Promise<{ updateMs: number; failure?: string }> {
   const { scene, load } = stage;
   const heard = () => {
@@ -114,7 +118,7 @@ async function update(
     const last = `${stdout}\n${stderr}`.split("\n").filter((line) => line.trim() !== "");
     return { updateMs: ms, failure: `the update failed:\n${last.slice(-LAST_LINES).join("\n")}` };
   }
-  await during(`${what}: updated in ${ms} ms`, () => load.until(REQUESTS), heard);
+  await during(`${what}: updated in ${ms} ms`, () => load.until(requests), heard);
   return { updateMs: ms };
 }
 
@@ -173,7 +177,8 @@ Examples:
   npm run --silent rehearse -- --json | tail -n 1 | jq '.rows[] | select(.failed > 0)'
 
 A failed request is one without status 200, or one over ${TIMEOUT_MS / 1000} s; nothing is tried again. For postgres each request makes
-the Worker log in with its DATABASE_URL. For random each shows the Worker a session that it signed before the step. For the
+the Worker log in with its DATABASE_URL. For signing-keys each shows the token that the request before it was given, while isolates
+take up new secrets at random within 3 s, or in pools that clients stick to. For random each shows the Worker a session that it signed before the step. For the
 kinds of Turso each makes it ask a libSQL server with its token. turso-invalidate has no overlap, and its failed requests are no
 error: the worst gap is the outage. "seed's order" mints, delivers, waits and then calls auth/rotate by hand, and an update
 repairs what that broke.

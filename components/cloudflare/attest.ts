@@ -3,14 +3,27 @@ import type { AskConsumer, ConsumerRecord } from "../credential";
 import { type CloudflareApi, CloudflareError } from "./api";
 
 /** What a consumer holds, by credential, current first: the value of `ROLLOVER_GENERATIONS` and the probe's answer. */
-export type Generations = Record<string, { stamp: string; tag: string }[]>;
+export type Generations = Record<string, Entry[]>;
+
+interface Entry {
+  stamp: string;
+  tag: string;
+  /** Keysets, of the first alone: since when the Worker signs with it; an ISO time. */
+  since?: string;
+}
 
 /** The two secrets that go with every delivery. */
 export const generationsName = "ROLLOVER_GENERATIONS";
 export const probeTokenName = "ROLLOVER_PROBE_TOKEN";
 
 /** An answer of the probe: what it reports, 404 where it knows no such token, or why it could not be read. */
-export type Report = { generations: Generations } | { unknownToken: true } | { why: string };
+export type Report = Known | { unknownToken: true } | { why: string };
+
+interface Known {
+  generations: Generations;
+  /** By credential and kid, the share (0 to 1) of what this isolate verified lately. Advisory. */
+  signedWith?: Record<string, Record<string, number>>;
+}
 
 /** A Worker's ROLLOVER_GENERATIONS has 5 KB at most; what is much longer is no probe's answer. */
 const longestAnswer = 64 * 1024;
@@ -27,8 +40,9 @@ export async function askProbe(probe: { url: string; token: string }): Promise<R
     if (!response.ok) return { why: `status ${response.status}` };
     const text = await readAtMost(response, longestAnswer);
     if (text === undefined) return { why: `an answer over ${longestAnswer} bytes` };
-    const body = JSON.parse(text) as { generations?: unknown } | null;
-    return isGenerations(body?.generations) ? { generations: body.generations } : { why: "an answer of another shape" };
+    const body = JSON.parse(text) as { generations?: unknown; signedWith?: unknown } | null;
+    if (!isGenerations(body?.generations)) return { why: "an answer of another shape" };
+    return { generations: body.generations, ...(areShares(body.signedWith) ? { signedWith: body.signedWith } : {}) };
   } catch (error) {
     return { why: error instanceof Error ? error.name : "no answer" };
   }
@@ -46,11 +60,17 @@ async function readAtMost(response: Response, bytes: number): Promise<string | u
   return Buffer.concat(chunks).toString("utf8");
 }
 
+function areShares(value: unknown): value is NonNullable<Known["signedWith"]> {
+  const isMap = (map: unknown, of: (item: unknown) => boolean) =>
+    typeof map === "object" && map !== null && Object.values(map).every(of);
+  return isMap(value, (shares) => isMap(shares, (share) => typeof share === "number"));
+}
+
 /** Whether a probe's answer has the documented shape, whoever wrote it. */
 function isGenerations(value: unknown): value is Generations {
   const isEntry = (entry: unknown) => {
-    const { stamp, tag } = (entry ?? {}) as Record<string, unknown>;
-    return typeof stamp === "string" && typeof tag === "string";
+    const { stamp, tag, since } = (entry ?? {}) as Record<string, unknown>;
+    return typeof stamp === "string" && typeof tag === "string" && (since === undefined || typeof since === "string");
   };
   return (
     typeof value === "object" &&

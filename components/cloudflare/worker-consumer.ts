@@ -1,7 +1,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ConsumerRecord } from "../credential";
-import type { Credential, PostgresServer, TursoAccount, TursoCredential, Worker } from "../rotation/model";
+import type {
+  Credential,
+  PostgresServer,
+  TursoAccount,
+  TursoCredential,
+  Worker,
+  WorkerDelivery as Delivery,
+} from "../rotation/model";
 import { ThinResource } from "../thin";
 import type { Inputs } from "./worker-delivery.provider";
 
@@ -63,8 +70,8 @@ export class WorkerDelivery extends ThinResource {
 
 /** The names of the secrets that the Worker gets. */
 function namesOf({ worker, credentials }: WorkerConsumerArgs): string[] {
-  const to = credentials.flatMap(({ deliver }) => deliver).filter((one) => one.worker === worker.name);
-  return to.flatMap(({ as, previousAs }) => [as, ...(previousAs === undefined ? [] : [previousAs])]).sort();
+  const to = credentials.flatMap(({ deliver }) => deliver).filter((one): one is Delivery => one.worker === worker.name);
+  return to.flatMap(({ as, alsoAs, previousAs }) => [as, alsoAs ?? previousAs ?? []].flat()).sort();
 }
 
 /** Whatever of the delivered set is known from config, sorted, so that reordering the file delivers nothing. */
@@ -72,8 +79,8 @@ function intentOf({ worker, credentials, server, turso }: WorkerConsumerArgs): s
   const entries = credentials.flatMap((credential) => {
     const { name, generations } = credential;
     const names = credential.deliver
-      .filter((to) => to.worker === worker.name)
-      .map(({ as, previousAs }) => [as, previousAs])
+      .filter((to): to is Delivery => to.worker === worker.name)
+      .map(({ as, alsoAs, previousAs }) => [as, alsoAs ?? previousAs])
       .sort();
     if (names.length === 0) return [];
     return [[name, generations, names, ...minting(credential, server, turso)]];
@@ -88,6 +95,9 @@ function minting(credential: Credential, server?: PostgresServer, turso?: TursoA
       return [];
     case "postgres":
       return [credential.url, credential.login, credential.adopted, credential.database, server?.host, server?.port];
+    case "signing-keyset":
+    case "encryption-keyset":
+      return [credential.kind, credential.shape];
     case "turso":
       // An invalidation mints its token again, and begins only when the Worker was looked at.
       return [turso && invalidationsOf(credential, turso)];

@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import type * as pulumi from "@pulumi/pulumi";
 import { isUnknown, sameInputs } from "../thin.provider";
 import { type CloudflareApi, CloudflareError } from "./api";
-import { removeSecrets, requireDeployed } from "./worker-secret-set.provider";
+import { requireDeployed } from "./deliver";
+import { removeSecrets } from "./worker-secret-set.provider";
 
 export interface Inputs {
   worker: string;

@@ -1,8 +1,11 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type * as pulumi from "@pulumi/pulumi";
 import { isUnknown, sameInputs } from "../thin.provider";
-import { type CloudflareApi, CloudflareError, type SecretChanges, type Versions } from "./api";
-import { attest, askProbe, describe, type Generations, generationsName, probeTokenName, type Report } from "./attest";
+import type { ConsumerRecord } from "../credential";
+import { type CloudflareApi, CloudflareError } from "./api";
+import { attest, askProbe, generationsName, probeTokenName } from "./attest";
+import { deliver, reports, requireDeployed } from "./deliver";
+import { type Activations, type KeysetSpec, prepareKeysets } from "./keyset-steps";
 
 export interface Inputs {
   worker: string;
@@ -26,11 +29,17 @@ export interface Inputs {
   settles: string[];
   /** Changes whenever something else is to be delivered; in state before the delivery begins (see worker-secrets.ts). */
   delivery: string;
+  /** By credential that is a keyset, how it is delivered. */
+  keysets: Record<string, KeysetSpec>;
+  /** By keyset that another Worker signs with, how that one is asked; secret. */
+  signers: Record<string, ConsumerRecord>;
 }
 
 export interface Outputs extends Inputs {
   /** What a refresh found other than delivered; empty when all is as it should be. */
   drift: string[];
+  /** By keyset, what it signs with and since when. */
+  activations: Activations;
 }
 
 const limits = { operations: 100, bytes: 5 * 1024 };
@@ -40,6 +49,8 @@ export function workerSecretSet(
   api: CloudflareApi,
   abandon: readonly string[],
   warn: (line: string) => void,
+  /** Told of each key that could not be dropped. */
+  alert: (line: string) => Promise<void>,
 ): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
   return {
     check: (_olds, news) => Promise.resolve({ inputs: news, failures: isUnknown(news) ? [] : checkSizes(news) }),
@@ -53,17 +64,24 @@ export function workerSecretSet(
     },
 
     async create(news) {
-      await deliver(api, news);
-      return { id: news.script, outs: { ...news, drift: [] } };
+      const activations = await deliver(api, news);
+      return { id: news.script, outs: { ...news, drift: [], activations } };
     },
 
-    async update(_id, olds, news) {
-      const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "settles", "worker"];
+    async update(_id, recorded, news) {
+      // States of before there were keysets have none of these.
+      const olds = { ...recorded, keysets: recorded.keysets ?? {}, activations: recorded.activations ?? {} };
+      const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "settles", "worker", "keysets", "signers"];
       const delivered = Object.fromEntries(
         Object.entries(news).filter(([key]) => !knobs.includes(key as keyof Inputs)),
       );
-      if (olds.drift.length > 0 || !sameInputs(olds, delivered)) await deliver(api, news, olds);
-      return { outs: { ...news, drift: [] } };
+      const same = olds.drift.length === 0 && sameInputs(olds, delivered);
+      if (same) return { outs: { ...news, drift: [], activations: olds.activations } };
+      const first = await prepareKeysets(news, olds).catch(async (error: unknown) => {
+        if (error instanceof CloudflareError) await alert(error.message);
+        throw error;
+      });
+      return { outs: { ...news, drift: [], activations: await deliver(api, news, olds, first) } };
     },
 
     async read(id, props) {
@@ -122,107 +140,6 @@ function checkSizes(news: Inputs): pulumi.dynamic.CheckFailure[] {
       reason: `${name} for the Worker ${news.worker} has ${Buffer.byteLength(text)} bytes; a secret takes ${limits.bytes}`,
     })),
   ];
-}
-
-/** An edit of secrets starts from the newest version: if that one is not deployed, the edit would deploy code that nobody released. */
-export async function requireDeployed(
-  api: CloudflareApi,
-  { worker, script }: { worker: string; script: string },
-): Promise<Versions> {
-  const versions = await api.versions(script);
-  if (versions.newest !== versions.deployed) {
-    throw new CloudflareError(
-      "undeployed",
-      `the newest version of the Worker ${worker} (script ${script}) is ${versions.newest}, but ${versions.deployed ?? "no single version"} is deployed. ` +
-        "A change of secrets would deploy the newest one: deploy it yourself, or upload the deployed code again, then run the update again.",
-    );
-  }
-  return versions;
-}
-
-/** One call for the whole set, then attestation; where something of before is no longer live, then the wait for every edge location. */
-async function deliver(api: CloudflareApi, news: Inputs, olds?: Inputs): Promise<void> {
-  const before = await requireDeployed(api, news);
-  const unwanted = [...Object.keys(olds?.secrets ?? {}), ...news.touched].filter((name) => !(name in news.secrets));
-  const present = unwanted.length > 0 ? await api.listSecrets(news.script) : [];
-  const dropped = unwanted.filter((name) => present.includes(name));
-  const changes: SecretChanges = {
-    ...news.secrets,
-    [generationsName]: news.generations,
-    [probeTokenName]: news.token,
-    ...Object.fromEntries(dropped.map((name) => [name, null])),
-  };
-  await api.changeSecrets(news.script, changes, () => tookEffect(api, news, before));
-  await attestDelivery(api, news);
-  if (olds && losesGeneration(olds, news)) await pause(news.settleMs);
-}
-
-/**
- * After an open answer: whether the change took effect. Another version must be live, and the probe must report this delivery;
- * without a probe it is not known, and the same change is made again, which does no harm.
- */
-async function tookEffect(api: CloudflareApi, news: Inputs, before: Versions): Promise<boolean> {
-  if (news.probe === "" || (await api.versions(news.script)).deployed === before.deployed) return false;
-  return (
-    (await attest({ url: news.probe, token: news.token }, reports(news), { answers: 1, withinMs: news.withinMs })) ===
-    undefined
-  );
-}
-
-async function attestDelivery(api: CloudflareApi, news: Inputs): Promise<void> {
-  if (news.probe === "") {
-    await listed(api, news);
-    return;
-  }
-  const short = await attest({ url: news.probe, token: news.token }, reports(news), news);
-  if (!short) return;
-  const expected = JSON.parse(news.generations) as Generations;
-  const wrong = Object.keys(expected).filter((credential) => !holdsCredential(short.last, expected, credential));
-  const said = wrong.map(
-    (name) => `${name}: expected ${expected[name]?.[0]?.stamp} as current, it reports ${describe(short.last, name)}`,
-  );
-  throw new CloudflareError(
-    "unavailable",
-    `the Worker ${news.worker} did not attest its secrets within ${news.withinMs / 1000} s (${short.row} of ${news.answers} answers in a row): ${said.join("; ")}. ` +
-      "Nothing was withdrawn: current and previous both work. See that its code answers the probe, then run the update again.",
-  );
-}
-
-/** Without a probe: the names must show in the list, which lags behind a change by some seconds. */
-async function listed(api: CloudflareApi, news: Inputs): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    const names = await api.listSecrets(news.script);
-    const missing = Object.keys(news.secrets).filter((name) => !names.includes(name));
-    if (missing.length === 0) return;
-    if (attempt === 6)
-      throw new CloudflareError(
-        "unavailable",
-        `the Worker ${news.worker} does not list ${missing.join(", ")} after their delivery`,
-      );
-    await pause(100 * 2 ** attempt);
-  }
-}
-
-/** Whether a report carries every delivered credential with this delivery's tags, current first. */
-function reports(news: Inputs): (report: Report) => boolean {
-  const expected = JSON.parse(news.generations) as Generations;
-  return (report) => Object.keys(expected).every((credential) => holdsCredential(report, expected, credential));
-}
-
-function holdsCredential(report: Report, expected: Generations, credential: string): boolean {
-  const tags = (generations: Generations) => generations[credential]?.map(({ tag }) => tag).join() ?? "";
-  return "generations" in report && tags(report.generations) === tags(expected);
-}
-
-/** Whether a tag that was delivered is no longer, and the same update withdraws it. Waiting for anything else would only keep others waiting. */
-function losesGeneration(olds: Inputs, news: Inputs): boolean {
-  const { settles } = olds as Partial<Inputs>; // states of before it was recorded have none
-  const tags = (json: string) =>
-    Object.entries(JSON.parse(json) as Generations).flatMap(([credential, list]) =>
-      settles === undefined || settles.includes(credential) ? list.map(({ tag }) => tag) : [],
-    );
-  const live = new Set(tags(news.generations));
-  return tags(olds.generations).some((tag) => !live.has(tag));
 }
 
 /** Another account's script of that name says nothing of this one. */

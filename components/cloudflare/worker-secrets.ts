@@ -1,7 +1,8 @@
 import * as pulumi from "@pulumi/pulumi";
-import { type Deliverable, valuesFor } from "../credential";
+import { type ConsumerRecord, type Deliverable, valuesFor } from "../credential";
 import type { Delivery, Worker } from "../rotation/model";
 import { ThinResource } from "../thin";
+import type { KeysetSpec } from "./keyset-steps";
 import type { WorkerConsumer } from "./worker-consumer";
 import type { Inputs } from "./worker-secret-set.provider";
 
@@ -12,6 +13,10 @@ export interface WorkerSecretsArgs {
   consumer: WorkerConsumer;
   /** Every credential; those that are delivered to another Worker are passed over. */
   credentials: readonly Deliverable[];
+  /** How the Workers that share a keyset with this one are asked, and how long each settles. */
+  others?: readonly { worker: Worker; consumer: WorkerConsumer }[];
+  /** The Workers that verify what this one signs: they know a new key first. */
+  after?: pulumi.Resource[];
 }
 
 /**
@@ -56,8 +61,9 @@ export class WorkerSecrets extends pulumi.ComponentResource {
         settleMs: worker.settleMs,
         settles: credentials.filter(({ withdraws }) => withdraws).map(({ credential }) => credential),
         delivery: consumer.delivery.delivery,
+        ...keysetsFor(worker, credentials, args.others ?? []),
       },
-      { parent: this },
+      { parent: this, dependsOn: args.after ?? [] },
     );
     this.registerOutputs({});
   }
@@ -70,8 +76,41 @@ class WorkerSecretSet extends ThinResource {
     args: { [K in keyof Inputs]: pulumi.Input<Inputs[K]> },
     opts?: pulumi.CustomResourceOptions,
   ) {
-    super("WorkerSecretSet", name, { ...args, drift: undefined }, ["secrets", "token"], opts);
+    super(
+      "WorkerSecretSet",
+      name,
+      { ...args, drift: undefined, activations: undefined },
+      ["secrets", "token", "signers"],
+      opts,
+    );
   }
+}
+
+/** How this Worker is handed its keysets, and how the one that signs is asked where it is another. */
+function keysetsFor(
+  { name, settleMs }: Worker,
+  credentials: readonly Deliverable[],
+  others: NonNullable<WorkerSecretsArgs["others"]>,
+) {
+  const keysets: Record<string, KeysetSpec> = {};
+  const signers: Record<string, pulumi.Input<ConsumerRecord>> = {};
+  for (const { credential, keyset, deliver } of credentials) {
+    const own = deliver.find((to) => to.worker === name);
+    if (!keyset || own?.worker === undefined) continue;
+    const { kind, shape, atOnce, maxTokenAgeMs, drainMs, retireBelow } = keyset;
+    const sharing = others.filter(({ worker }) => deliver.some((to) => to.worker === worker.name));
+    keysets[credential] = {
+      ...{ kind, shape, atOnce, maxTokenAgeMs, drainMs, retireBelow },
+      as: own.as,
+      alsoAs: own.alsoAs ?? "",
+      verifyOnly: own.verifyOnly === true,
+      settleMs: Math.max(settleMs, ...sharing.map(({ worker }) => worker.settleMs)),
+    };
+    const signs = deliver.find((to) => to.worker !== undefined && to.verifyOnly !== true)?.worker;
+    const record = sharing.find(({ worker }) => worker.name === signs)?.consumer.record;
+    if (own.verifyOnly === true && record) signers[credential] = record;
+  }
+  return { keysets, signers: pulumi.all(signers) };
 }
 
 function publicPart({ generations }: Deliverable): { stamp: string; tag: pulumi.Output<string> }[] {

@@ -77,7 +77,12 @@ function keysetNames(
     delivery.alsoAs = secretName(entry, "alsoAs", "JWT_SECRET_NEW");
     if (delivery.alsoAs !== delivery.as) return;
     const allowed = "two names";
-    entry.refuse("alsoAs", { what: "is the same as `as`", value: show(delivery.as), allowed, fix: "write another name" });
+    entry.refuse("alsoAs", {
+      what: "is the same as `as`",
+      value: show(delivery.as),
+      allowed,
+      fix: "write another name",
+    });
   } else if (entry.has("alsoAs")) {
     const fix = "remove it, or set `shape: dual` beside `kind`";
     entry.refuse("alsoAs", { what: "is only for shape dual", allowed: "worker, as and verifyOnly", fix });

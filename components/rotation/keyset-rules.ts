@@ -1,5 +1,6 @@
 /** What takes a keyset's Workers, or several keysets, to see. */
 import type { PlacedCredential } from "./credential";
+import { deliveryOrder } from "./delivery-order";
 import type { KeysetCredential, VaultServer, Worker } from "./model";
 import { listed, show, type Problem } from "./problem";
 
@@ -26,6 +27,20 @@ export function keysetRules(
     }
   }
   backedUpTwice(all, refuse);
+  const keysets = all.map(({ deliveries }) => ({ deliver: deliveries.map(({ delivery }) => delivery) }));
+  if (
+    deliveryOrder(
+      workers.map(({ name }) => name),
+      keysets,
+    )
+  )
+    return;
+  refuse({
+    where: "rollover:credentials",
+    what: "has Workers that sign for one another: each would have to know the other's new key first",
+    allowed: "keysets of which one Worker signs what another verifies, and not the other way round as well",
+    fix: "let one Worker sign both, or give one direction a pair of Workers of its own",
+  });
 }
 
 export function isKeyset(credential: { kind: string } | undefined): credential is KeysetCredential {
@@ -33,7 +48,7 @@ export function isKeyset(credential: { kind: string } | undefined): credential i
 }
 
 /** Two Workers that sign cannot be switched in one instant: what the first signs with a new key, the second has never seen. */
-function signers({ where, credential, deliveries }: Placed, refuse: Refuse): void {
+function signers({ where, deliveries }: Placed, refuse: Refuse): void {
   const names = (ofSigners: boolean) =>
     deliveries.flatMap(({ delivery }) =>
       delivery.worker !== undefined && (delivery.verifyOnly !== true) === ofSigners ? [delivery.worker] : [],
@@ -89,6 +104,12 @@ function backedUpTwice(all: Placed[], refuse: Refuse): void {
     taken.set(at, first ?? credential.name);
     if (first === undefined) continue;
     const what = `is where ${first} is backed up already`;
-    refuse({ where: `${where}.backup`, what, value: show(at), allowed: "a path of its own", fix: "write another path" });
+    refuse({
+      where: `${where}.backup`,
+      what,
+      value: show(at),
+      allowed: "a path of its own",
+      fix: "write another path",
+    });
   }
 }

@@ -21,7 +21,8 @@ const VAULT_PATH: TextRule = {
 type Base = Pick<KeysetCredential, "name" | "generations" | "deliver" | "output">;
 
 export function parseKeyset(fields: Fields, base: Base, kind: KeysetCredential["kind"]): KeysetCredential {
-  const shape = kind === "signing-keyset" ? (fields.oneOf("shape", ["keyset", "dual"], "keyset") ?? "keyset") : "keyset";
+  const shape =
+    kind === "signing-keyset" ? (fields.oneOf("shape", ["keyset", "dual"], "keyset") ?? "keyset") : "keyset";
   if (!fields.has("maxTokenAge")) {
     fields.refuse("maxTokenAge", {
       what: "is missing",
@@ -33,7 +34,10 @@ export function parseKeyset(fields: Fields, base: Base, kind: KeysetCredential["
   const most = shape === "dual" ? 2 : MOST_KEYS;
   if (generations.length > most) {
     fields.refuse("generations", {
-      what: shape === "dual" ? "has more than the two keys that shape dual can hold" : "has more keys than anybody overlooks",
+      what:
+        shape === "dual"
+          ? "has more than the two keys that shape dual can hold"
+          : "has more keys than anybody overlooks",
       value: show(generations),
       allowed: `at most ${most} stamps`,
       fix: shape === "dual" ? "retire the last one first, or use shape keyset" : "retire the last ones",

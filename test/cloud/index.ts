@@ -5,12 +5,15 @@
 import { startCloudflare, type CloudflareOptions, type LocalCloudflare } from "./cloudflare";
 import { startPostgres, type LocalPostgres } from "./postgres";
 import { startTurso, type LocalTurso, type TursoOptions } from "./turso";
+import { startVault, type LocalVault, type VaultOptions } from "./vault";
 
 export interface CloudOptions {
   cloudflare?: CloudflareOptions;
   /** `false`: none. @default a group `default` with a database `rounds` */
   turso?: TursoOptions | false;
-  /** Where Postgres's log goes, if it is to outlive the cloud. */
+  /** `false`: none. @default one with a KV engine at `secret` */
+  vault?: VaultOptions | false;
+  /** Where the logs of Postgres and of Vault go, if they are to outlive the cloud. */
   logDir?: string;
 }
 
@@ -19,6 +22,8 @@ export interface LocalCloud {
   cloudflare: LocalCloudflare;
   /** Throws where the cloud was started without one. */
   readonly turso: LocalTurso;
+  /** Throws where the cloud was started without one. */
+  readonly vault: LocalVault;
   /** The Worker's own URL, ending in `/`. */
   workerUrl(script: string): string;
   probeUrl(script: string): string;
@@ -41,8 +46,9 @@ export interface CloudConfig {
   };
   cloudflare: { accountId: string; apiUrl: string };
   turso?: { organization: string; apiUrl: string; databases: Record<string, { group: string }> };
+  vault?: { address: string };
   workers: Record<string, { script: string; probe: string; answers: number; within: string; settle: string }>;
-  secrets: { postgresPassword: string; cloudflareApiToken: string; tursoApiToken?: string };
+  secrets: { postgresPassword: string; cloudflareApiToken: string; tursoApiToken?: string; vaultToken?: string };
 }
 
 export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud> {
@@ -56,20 +62,25 @@ export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud
     return server;
   };
   try {
-    const postgres = await keep(startPostgres(options.logDir === undefined ? {} : { dir: options.logDir }));
+    const { logDir } = options;
+    const postgres = await keep(startPostgres(logDir === undefined ? {} : { dir: logDir }));
     const turso = options.turso === false ? undefined : await keep(startTurso(options.turso));
-    const cloudflare = await keep(startCloudflare(withDatabaseUrl(options.cloudflare, turso)));
-    return joined(options, postgres, cloudflare, turso, stop);
+    const cloudflare = await keep(startCloudflare(withVariables(options.cloudflare, turso)));
+    const vault =
+      options.vault === false
+        ? undefined
+        : await keep(startVault({ ...(logDir === undefined ? {} : { logDir }), ...options.vault }));
+    return joined(options, { postgres, cloudflare, turso, vault }, stop);
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-/** Where the scripts find the database `rounds`, unless they say themselves. */
-function withDatabaseUrl(options: CloudflareOptions = {}, turso: LocalTurso | undefined): CloudflareOptions {
-  if (turso?.databases().rounds === undefined) return options;
-  const found = { TURSO_DATABASE_URL: turso.hostOf("rounds") };
+/** Where the scripts find the database `rounds`, and how long their tokens live, unless they say themselves. */
+function withVariables(options: CloudflareOptions = {}, turso: LocalTurso | undefined): CloudflareOptions {
+  const database = turso?.databases().rounds === undefined ? {} : { TURSO_DATABASE_URL: turso.hostOf("rounds") };
+  const found = { ...database, TOKEN_TTL_SECONDS: "5" };
   const scripts = Object.entries(options.scripts ?? { "rounds-api": {} });
   return {
     ...options,
@@ -81,11 +92,13 @@ function withDatabaseUrl(options: CloudflareOptions = {}, turso: LocalTurso | un
 
 function joined(
   options: CloudOptions,
-  postgres: LocalPostgres,
-  cloudflare: LocalCloudflare,
-  turso: LocalTurso | undefined,
+  servers: Pick<LocalCloud, "postgres" | "cloudflare"> & {
+    turso: LocalTurso | undefined;
+    vault: LocalVault | undefined;
+  },
   stop: () => Promise<void>,
 ): LocalCloud {
+  const { postgres, cloudflare, turso, vault } = servers;
   const scripts = Object.keys(options.cloudflare?.scripts ?? { "rounds-api": {} });
   const workerUrl = (script: string): string => `${cloudflare.workerUrl(script)}/`;
   const probeUrl = (script: string): string => `${workerUrl(script)}.well-known/rollover`;
@@ -103,6 +116,10 @@ function joined(
       if (!turso) throw new Error("this local cloud was started without Turso");
       return turso;
     },
+    get vault() {
+      if (!vault) throw new Error("this local cloud was started without Vault");
+      return vault;
+    },
     workerUrl,
     probeUrl,
     config: () => ({
@@ -118,11 +135,13 @@ function joined(
       ...(turso && {
         turso: { organization: turso.organization, apiUrl: turso.apiUrl, databases: turso.databases() },
       }),
+      ...(vault && { vault: { address: vault.address } }),
       workers: Object.fromEntries(scripts.map((script) => [script, worker(script)])),
       secrets: {
         postgresPassword: postgres.admin.password,
         cloudflareApiToken: cloudflare.token,
         ...(turso && { tursoApiToken: turso.platformToken }),
+        ...(vault && { vaultToken: vault.token }),
       },
     }),
     async seedDatabase({ owner, database }) {

@@ -10,6 +10,8 @@ export interface LoadOptions {
   clients?: number;
   /** Whether an answer is a success. @default status 200 */
   check?: (status: number, body: string) => boolean;
+  /** What each client asks, where one request depends on the answer before. @default GET `url` again and again */
+  conversation?: () => Conversation;
   /** A longer request has failed. @default 5000 */
   timeoutMs?: number;
   headers?: Record<string, string>;
@@ -17,6 +19,13 @@ export interface LoadOptions {
   maxRequests?: number;
   /** The load ends by itself after this time. @default 600000 */
   maxMs?: number;
+}
+
+/** One client's side: what it asks next, and what it makes of an answer. */
+export interface Conversation {
+  next(): { method: string; url: string; headers: Record<string, string> };
+  /** Whether the answer is a success. */
+  heard(status: number, body: string): boolean;
 }
 
 export interface Failure {
@@ -58,7 +67,8 @@ interface Section {
 
 export function startLoad(options: LoadOptions): Load {
   const { url, clients = 8, timeoutMs = 5000, headers = {}, maxRequests = 200_000, maxMs = 600_000 } = options;
-  const check = options.check ?? ((status: number): boolean => status === 200);
+  const heard = options.check ?? ((status: number): boolean => status === 200);
+  const converse = options.conversation ?? (() => ({ next: () => ({ method: "GET", url, headers }), heard }));
   const endsAt = Date.now() + maxMs;
   let section = newSection();
   let total = 0;
@@ -82,9 +92,10 @@ export function startLoad(options: LoadOptions): Load {
 
   const client = async (): Promise<void> => {
     const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const conversation = converse();
     while (!stopping && total < maxRequests && Date.now() < endsAt) {
       total += 1;
-      count(await attempt(url, agent, headers, timeoutMs, check));
+      count(await attempt(conversation, agent, timeoutMs));
     }
     agent.destroy();
   };
@@ -115,19 +126,14 @@ export function startLoad(options: LoadOptions): Load {
 }
 
 /** One request; the reason if it failed. */
-function attempt(
-  url: string,
-  agent: http.Agent,
-  headers: Record<string, string>,
-  timeoutMs: number,
-  check: (status: number, body: string) => boolean,
-): Promise<string | undefined> {
+function attempt(conversation: Conversation, agent: http.Agent, timeoutMs: number): Promise<string | undefined> {
+  const { method, url, headers } = conversation.next();
   return new Promise((resolve) => {
     const fail = (error: NodeJS.ErrnoException): void => {
       clearTimeout(timer);
       resolve(error.code ?? error.message);
     };
-    const request = http.get(url, { agent, headers }, (response) => {
+    const request = http.request(url, { agent, method, headers }, (response) => {
       let body = "";
       response.setEncoding("utf8");
       response.on("data", (chunk: string) => (body += chunk));
@@ -135,11 +141,12 @@ function attempt(
       response.on("end", () => {
         clearTimeout(timer);
         const status = response.statusCode ?? 0;
-        resolve(check(status, body) ? undefined : `status ${status}: ${body.slice(0, 120)}`);
+        resolve(conversation.heard(status, body) ? undefined : `status ${status}: ${body.slice(0, 120)}`);
       });
     });
     const timer = setTimeout(() => request.destroy(new Error(`no answer in ${timeoutMs} ms`)), timeoutMs);
     request.on("error", fail);
+    request.end();
   });
 }
 

@@ -1,0 +1,55 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import type { Deliverable, Generation } from "../credential";
+import type { KeysetCredential, Stamp } from "../rotation/model";
+import { VaultKey } from "../vault/vault-key";
+
+export interface KeysetArgs {
+  credential: KeysetCredential;
+  /** What must have succeeded before anything is minted. */
+  after?: pulumi.Resource[];
+}
+
+/** What a signing and an encryption keyset have in common: one random key of 32 bytes a generation, backed up if config says so. */
+export abstract class Keyset extends pulumi.ComponentResource implements Deliverable {
+  readonly credential: string;
+  readonly deliver: KeysetCredential["deliver"];
+  readonly generations: readonly Generation[];
+  readonly keyset: KeysetCredential;
+  /** A key that is no longer delivered is only forgotten: nothing has to let go of it first. */
+  readonly withdraws = false;
+
+  constructor(type: string, name: string, args: KeysetArgs, opts?: pulumi.ComponentResourceOptions) {
+    super(type, name, {}, opts);
+    const { credential, after = [] } = args;
+    this.credential = credential.name;
+    this.deliver = credential.deliver;
+    this.keyset = credential;
+    this.generations = credential.generations.map((stamp) => {
+      const minted = { parent: this, dependsOn: after, ignoreChanges: ["byteLength", "length"] };
+      const tag = new random.RandomId(`${name}@${stamp}`, { byteLength: 8 }, minted);
+      return { stamp, tag: tag.hex, value: this.keyOf(name, stamp, minted) };
+    });
+    this.registerOutputs({});
+  }
+
+  /** 64 hexadecimal digits; with a backup only when that has been proven by reading it. */
+  private keyOf(name: string, stamp: Stamp, minted: pulumi.CustomResourceOptions): pulumi.Output<string> {
+    const { backup, restore, name: credential } = this.keyset;
+    const isRestored = restore.includes(stamp);
+    const key = isRestored
+      ? undefined
+      : pulumi.secret(new random.RandomBytes(`${name}@${stamp}`, { length: 32 }, minted).hex);
+    if (!backup) {
+      if (!key) throw new pulumi.RunError(`${credential}: ${stamp} has no backup to be restored from`);
+      return key;
+    }
+    const from = key ? { key } : { restore: true as const };
+    const kept = new VaultKey(
+      `${name}@${stamp}`,
+      { ...backup, credential, stamp, ...from },
+      { ...minted, ignoreChanges: [] },
+    );
+    return pulumi.secret(kept.key);
+  }
+}
