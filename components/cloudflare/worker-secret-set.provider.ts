@@ -70,7 +70,8 @@ export function workerSecretSet(
 
     async update(_id, recorded, news) {
       // States of before there were keysets have none of these.
-      const olds = { ...recorded, keysets: recorded.keysets ?? {}, activations: recorded.activations ?? {} };
+      const { keysets = {}, activations = {} } = recorded as Partial<Outputs>;
+      const olds = { ...recorded, keysets, activations };
       const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "settles", "worker", "keysets", "signers"];
       const delivered = Object.fromEntries(
         Object.entries(news).filter(([key]) => !knobs.includes(key as keyof Inputs)),
