@@ -13,8 +13,13 @@ const REASONS = ["expired", "not-yet-valid", "signature", "malformed", "unknown-
 const AGES = [5, 15, 30, 60, 120];
 /** Seconds. */
 const DURATIONS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
-/** How long each of the two buckets of `signedWith` is filled, in ms. */
-const TURN = 60_000;
+
+export interface MetricsOptions {
+  /** `signedWith` tells of the last one to two turns, in ms; half a token's life is a good one. @default 60000 */
+  turnMs?: number;
+  /** The clock, in ms. @default Date.now */
+  now?: () => number;
+}
 
 export class JwsMetrics {
   readonly #failures = new Counter("token_verification_failures_total", "Tokens refused.", "reason", REASONS);
@@ -29,9 +34,12 @@ export class JwsMetrics {
   /** Tokens by kid in this turn and in the one before. */
   #turns = [new Map<string, number>(), new Map<string, number>()] as const;
   #turnBegan: number;
+  readonly #turnMs: number;
+  readonly #now: () => number;
 
-  /** @param now the clock, in ms */
-  constructor(private readonly now: () => number = Date.now) {
+  constructor({ turnMs = 60_000, now = Date.now }: MetricsOptions = {}) {
+    this.#turnMs = turnMs;
+    this.#now = now;
     this.#turnBegan = now();
   }
 
@@ -44,7 +52,7 @@ export class JwsMetrics {
   verified(key: { kid: string | undefined; isPrimary: boolean }, issuedAt: number): void {
     const label = key.kid ?? (key.isPrimary ? "primary" : "other");
     this.#verifications.add(label);
-    this.#ages.add(label, Math.max(0, this.now() / 1000 - issuedAt));
+    this.#ages.add(label, Math.max(0, this.#now() / 1000 - issuedAt));
     if (key.kid === undefined) return;
     this.#turn();
     const [current] = this.#turns;
@@ -66,7 +74,7 @@ export class JwsMetrics {
   }
 
   /**
-   * Of the tokens accepted within the last one to two minutes, the share (0 to 1) that each kid made: what the probe
+   * Of the tokens accepted within the last one to two turns (minutes), the share (0 to 1) that each kid made: what the probe
    * reports, so that a key in use is not dropped. `{}` where there were none, and always for keys without a kid.
    */
   signedWith(): Record<string, number> {
@@ -84,10 +92,10 @@ export class JwsMetrics {
   }
 
   #turn(): void {
-    const passed = this.now() - this.#turnBegan;
-    if (passed < TURN) return;
-    this.#turns = [new Map<string, number>(), passed < 2 * TURN ? this.#turns[0] : new Map<string, number>()];
-    this.#turnBegan = this.now();
+    const passed = this.#now() - this.#turnBegan;
+    if (passed < this.#turnMs) return;
+    this.#turns = [new Map<string, number>(), passed < 2 * this.#turnMs ? this.#turns[0] : new Map<string, number>()];
+    this.#turnBegan = this.#now();
   }
 }
 

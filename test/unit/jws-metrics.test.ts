@@ -9,9 +9,13 @@ const LIVE = signingKeys(signingText(NEW, OLD));
 const TTL = { ttlSeconds: 120 };
 
 /** Metrics with a clock of their own, in seconds. */
-function clocked(): { metrics: JwsMetrics; at: (seconds: number) => void; use: (kid: string, times?: number) => void } {
+function clocked(options: { turnMs?: number } = {}): {
+  metrics: JwsMetrics;
+  at: (seconds: number) => void;
+  use: (kid: string, times?: number) => void;
+} {
   let now = 0;
-  const metrics = new JwsMetrics(() => now);
+  const metrics = new JwsMetrics({ now: () => now, ...options });
   return {
     metrics,
     at: (seconds) => (now = seconds * 1000),
@@ -68,6 +72,17 @@ describe("signedWith", () => {
     at(119 + 120);
     use("new");
     expect(metrics.signedWith()).toEqual({ new: 1 });
+  });
+});
+
+describe("turnMs", () => {
+  it("shortens how long a key counts as used", () => {
+    const { metrics, use, at } = clocked({ turnMs: 1000 });
+    use("old");
+    at(1.9);
+    expect(metrics.signedWith()).toEqual({ old: 1 });
+    at(2.9);
+    expect(metrics.signedWith()).toEqual({});
   });
 });
 

@@ -42,7 +42,11 @@ interface Round {
 }
 
 /** In module scope, which outlives a change of the secrets: numbers only. */
-const metrics = new JwsMetrics();
+let counted: JwsMetrics | undefined;
+
+function metricsOf(env: Env): JwsMetrics {
+  return (counted ??= new JwsMetrics({ turnMs: 500 * ttlSeconds(env) }));
+}
 
 const ROUTES: Partial<Record<string, (request: Request, env: Env) => Promise<Response>>> = {
   "POST /v1/rounds/start": start,
@@ -54,6 +58,7 @@ const ROUTES: Partial<Record<string, (request: Request, env: Env) => Promise<Res
 /** Answers the paths above; `undefined` for every other. */
 export async function roundsApi(request: Request, env: Env): Promise<Response | undefined> {
   const route = routeOf(request);
+  const metrics = metricsOf(env);
   if (route === "GET /metrics" && carriesProbeToken(request, env))
     return new Response(metrics.prometheus(), { headers: { "content-type": "text/plain; version=0.0.4" } });
   const answer = ROUTES[route];
@@ -72,7 +77,7 @@ export async function roundsApi(request: Request, env: Env): Promise<Response | 
 
 /** For the probe. SIGNING_CREDENTIAL names the credential whose keys these are: several may have the same stamps. */
 export function probeExtra(env: Env): ProbeExtra {
-  const shares = metrics.signedWith();
+  const shares = metricsOf(env).signedWith();
   if (Object.keys(shares).length === 0) return {};
   return { signedWith: { [env.SIGNING_CREDENTIAL ?? "rounds-signing"]: shares } };
 }
@@ -91,7 +96,7 @@ async function next(request: Request, env: Env): Promise<Response> {
   const keys = keysOf(env);
   const [, token] = /^Bearer (.+)$/.exec(request.headers.get("authorization") ?? "") ?? [];
   if (token === undefined) return Response.json({ ok: false, code: "no-token" }, { status: 401 });
-  const { payload } = await verify(keys, token, { metrics });
+  const { payload } = await verify(keys, token, { metrics: metricsOf(env) });
   const round = payload as unknown as Round;
   const refused = await limited(request, env, round.rid);
   if (refused) return refused;
@@ -99,9 +104,13 @@ async function next(request: Request, env: Env): Promise<Response> {
 }
 
 async function withToken(env: Env, round: Round): Promise<Response> {
-  const token = await sign(keysOf(env), { ...round }, { ttlSeconds: Number(env.TOKEN_TTL_SECONDS ?? 120) });
+  const token = await sign(keysOf(env), { ...round }, { ttlSeconds: ttlSeconds(env) });
   const { rid, idx, total } = round;
   return Response.json({ token, round: { rid, idx, total } });
+}
+
+function ttlSeconds(env: Env): number {
+  return Number(env.TOKEN_TTL_SECONDS ?? 120);
 }
 
 async function takeMetrics(request: Request, env: Env): Promise<Response> {
@@ -121,7 +130,7 @@ async function limited(request: Request, env: Env, rid?: string): Promise<Respon
   const { headers } = request;
   const client = headers.get("x-client-id") ?? headers.get("cf-connecting-ip") ?? "anonymous";
   const refused = await rateLimited(request, env, { client, token: rid });
-  if (refused) metrics.rateLimited(routeOf(request));
+  if (refused) metricsOf(env).rateLimited(routeOf(request));
   return refused;
 }
 
