@@ -66,10 +66,10 @@ export async function startBetween(apiUrl: string): Promise<Between> {
       send(response, hit.page);
       return;
     }
-    const { authorization = "", "content-type": type = "" } = headers;
+    const { authorization = "", "content-type": type = "", "x-vault-token": vaultToken = "" } = headers;
     const answer = await fetch(new URL(url, apiUrl), {
       method,
-      headers: { authorization, "content-type": type },
+      headers: { authorization, "content-type": type, "x-vault-token": String(vaultToken) },
       ...(body === "" ? {} : { body }),
     });
     const text = await answer.text();
