@@ -1,0 +1,67 @@
+/**
+ * `npm run alerts -- [--stack S | --config-file F] [--job JOB]`: prints a Prometheus rule file for a stack's tokens, keys and
+ * API, from its config alone: no state, no secret, no network. It alerts nobody by itself; Prometheus has to be given it.
+ * Exit code 0 printed, 1 refused (the file is missing or wrong), 2 wrong usage.
+ */
+import { Command, Option } from "commander";
+import { ConfigError } from "../components/rotation/problem";
+import { fileOf, readText, watched } from "./alerts/read";
+import { ruleFile, type Scope } from "./alerts/rules";
+import { exitWith, parsed } from "./command";
+import { say } from "./console";
+import { Refusal } from "./stack-file/text";
+
+interface Options {
+  stack?: string;
+  configFile?: string;
+  cwd: string;
+  job?: string;
+}
+
+function program(): Command {
+  return new Command("alerts")
+    .description("Prints a Prometheus rule file made from rollover:alerts and the live generations of signing keysets.")
+    .addOption(new Option("--stack <stack>", "the stack whose file to read").env("PULUMI_STACK"))
+    .option("--config-file <file>", "the stack file itself, in place of Pulumi.<stack>.yaml; relative to --cwd")
+    .option("--cwd <dir>", "the folder of the stack files", ".")
+    .option("--job <job>", "only metrics of this scrape job (default: of any)")
+    .allowExcessArguments(false)
+    .addHelpText(
+      "after",
+      "\nExit code: 0 printed, 1 the file is missing or wrong, 2 wrong usage.\n\n" +
+        "Examples:\n" +
+        "  npm run --silent alerts -- --stack prod > rollover-prod.yaml && promtool check rules rollover-prod.yaml\n" +
+        "  npm run --silent alerts -- --stack prod --job rounds-api\n",
+    );
+}
+
+/** Returns the exit code. */
+export function main(args: readonly string[]): number {
+  const command = program();
+  const code = parsed(command, args);
+  if (code !== undefined) return code;
+  const options = command.opts<Options>();
+  const { job } = options;
+  const file = fileOf(options);
+  if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
+  if (job !== undefined && !/^[^\p{Cc}]{1,200}$/u.test(job))
+    return complain(2, "--job is no name of a scrape job: allowed are 1 to 200 characters of one line");
+  const stack = options.stack?.split("/").at(-1);
+  const scope: Scope = { ...(stack ? { stack } : {}), ...(job === undefined ? {} : { job }) };
+  try {
+    process.stdout.write(ruleFile(watched(readText(file)), scope));
+    return 0;
+  } catch (error) {
+    if (error instanceof Refusal || error instanceof ConfigError) return complain(1, error.message);
+    throw error;
+  }
+}
+
+function complain(code: number, text: string): number {
+  say(text);
+  return code;
+}
+
+if (require.main === module) {
+  exitWith(Promise.resolve().then(() => main(process.argv.slice(2))));
+}
