@@ -95,7 +95,8 @@ export class JwsMetrics {
     const passed = this.#now() - this.#turnBegan;
     if (passed < this.#turnMs) return;
     this.#turns = [new Map<string, number>(), passed < 2 * this.#turnMs ? this.#turns[0] : new Map<string, number>()];
-    this.#turnBegan = this.#now();
+    // By whole turns, so that a late look does not lengthen the next one.
+    this.#turnBegan += passed - (passed % this.#turnMs);
   }
 }
 

@@ -64,12 +64,19 @@ describe("signedWith", () => {
     expect(metrics.signedWith()).toEqual({});
   });
 
-  it("forgets at once what is older than two minutes, also where nobody asked meanwhile", () => {
+  it.each([
+    ["where nobody asked meanwhile", []],
+    ["where it was asked late in a turn", [119]],
+    ["where it was asked in each turn", [60, 119]],
+  ])("forgets what is two minutes old, %s", (_what, asked) => {
     const { metrics, use, at } = clocked();
     use("old");
-    at(119);
-    expect(metrics.signedWith()).toEqual({ old: 1 });
-    at(119 + 120);
+    for (const seconds of asked) {
+      at(seconds);
+      expect(metrics.signedWith()).toEqual({ old: 1 });
+    }
+    at(120);
+    expect(metrics.signedWith()).toEqual({});
     use("new");
     expect(metrics.signedWith()).toEqual({ new: 1 });
   });
