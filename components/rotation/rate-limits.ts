@@ -183,7 +183,7 @@ function parseRate(fields: Fields, means: Means): { limit: number; periodMs: num
   if (rate.periodMs === 0 || means.periodsMs.includes(rate.periodMs)) return rate;
   const what = `is no period that ${means.name} counts in`;
   const fix = rate.limit === 0 ? "write one of these" : nearestForm(rate, means);
-  fields.refuse("period", { what, value: show(formatDuration(rate.periodMs)), allowed: periods, fix });
+  fields.refuse("period", { what, value: show(fields.get("period")), allowed: periods, fix });
   return rate;
 }
 
