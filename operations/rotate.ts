@@ -1,5 +1,6 @@
 /**
  * `npm run rotate -- NAME... [--retire | --rollback] [--stack S]`: edits the stamps in `Pulumi.S.yaml` and prints the diff;
+ * of keysets also `--restore STAMP`, a key out of the backup, and `--emergency`, a new key and no other;
  * `npm run rotate -- --revoke group/NAME... [--reason TEXT]` stamps invalidations of Turso groups and databases.
  * It changes no credential: that is the next `pulumi up`. Exit code 0 done, 1 refused (nothing changed), 2 wrong usage.
  */
@@ -16,6 +17,8 @@ import { parseTarget } from "./stack-file/revoke";
 interface Options {
   retire?: true;
   rollback?: true;
+  restore?: string;
+  emergency?: true;
   revoke?: true;
   reason?: string;
   stack?: string;
@@ -32,6 +35,18 @@ function program(): Command {
     .argument("<name...>", "credentials under rollover:credentials; with --revoke, group/NAME or database/NAME")
     .addOption(new Option("--retire", "take out the last stamp").conflicts(["rollback", "revoke", "stamp"]))
     .addOption(new Option("--rollback", "move the second stamp to the front").conflicts(["revoke", "stamp"]))
+    .addOption(
+      new Option(
+        "--restore <stamp>",
+        "of a keyset: bring a retired key back from the backup, as a previous one",
+      ).conflicts(["retire", "rollback", "emergency", "revoke", "stamp"]),
+    )
+    .addOption(
+      new Option(
+        "--emergency",
+        "of a keyset: a new key and no other; all that the old ones signed is refused at once",
+      ).conflicts(["retire", "rollback", "revoke"]),
+    )
     .option("--revoke", "kill every token of Turso groups or databases: an outage until consumers are delivered to")
     .option("--reason <text>", "with --revoke, why: a comment behind the stamp")
     .addOption(new Option("--stack <stack>", "the stack whose file to edit").env("PULUMI_STACK"))
@@ -43,6 +58,8 @@ function program(): Command {
       "\nExamples:\n" +
         "  npm run rotate -- rounds-db --stack prod\n" +
         "  npm run rotate -- rounds-turso --retire --stack prod\n" +
+        "  npm run rotate -- rounds-signing --restore 2026-08-01 --stack prod\n" +
+        "  npm run rotate -- rounds-signing --emergency --stack prod\n" +
         '  npm run rotate -- --revoke group/production --reason "token in a public log" --stack prod\n',
     );
 }
@@ -58,6 +75,9 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
   if (stamp === undefined)
     return complain(2, `--stamp ${JSON.stringify(options.stamp)} is no stamp; allowed: ${STAMP_ALLOWED}`);
+  const { restore } = options;
+  if (restore !== undefined && parseStamp(restore) === undefined)
+    return complain(2, `--restore ${JSON.stringify(restore)} is no stamp; allowed: ${STAMP_ALLOWED}`);
   const wrong = misuse(command.args, options);
   if (wrong !== undefined) return complain(2, wrong);
   try {
@@ -93,8 +113,11 @@ async function rotated(
   options: Options,
   now: Date,
 ): Promise<Edited> {
-  const action: Action = options.retire ? "retire" : options.rollback ? "rollback" : "rotate";
+  const restored = parseStamp(options.restore);
+  if (restored !== undefined) return editStackFile(text, names, "restore", restored, true);
   const exact = options.stamp !== undefined;
+  if (options.emergency) return editStackFile(text, names, "emergency", stamp, exact);
+  const action: Action = options.retire ? "retire" : options.rollback ? "rollback" : "rotate";
   // Refused before the state is asked for, which takes a while.
   const edited = editStackFile(text, names, action, stamp, exact);
   if (action === "rollback" || withRetired(text, names).length === 0) return edited;

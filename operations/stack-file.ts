@@ -26,7 +26,7 @@ export interface Edited {
 /**
  * One edit for all names, or none. Throws Refusal, or ConfigError where the edited file is not a valid config.
  *
- * @param today The day to rotate on: its next free stamp is added.
+ * @param today The day to rotate on: its next free stamp is added. With `restore`, the stamp that comes back.
  * @param exact Add `today` itself, which may have a counter, and refuse where it is taken.
  * @param hasExpired Whether a retired token has expired beyond doubt; then a rotation and a retirement clear its stamp.
  */

@@ -1,15 +1,17 @@
 /** What a rotation, a retirement or a rollback changes in one credential's entry. */
-import { isMap, isScalar, isSeq, type Document, type Scalar, type YAMLMap } from "yaml";
+import { isMap, isScalar, type Document, type Scalar, type YAMLMap } from "yaml";
 import type { Stamp } from "../../components/rotation/model";
 import { closest, listed } from "../../components/rotation/problem";
 import { nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
+import * as keysets from "./keyset";
 import * as lists from "./lists";
-import { eolOf, indentOf, lineStart, nextLine, rangeOf, Refusal, type Splice } from "./text";
+import { rangeOf, Refusal, type Splice } from "./text";
 
-export type Action = "rotate" | "retire" | "rollback";
+/** `restore` and `emergency` are for keysets alone. */
+export type Action = "rotate" | "retire" | "rollback" | "restore" | "emergency";
 
 export interface Today {
-  /** The day to rotate on: its next free stamp is added. */
+  /** The day to rotate on: its next free stamp is added. Of `restore`, the stamp that comes back. */
   stamp: Stamp;
   /** Add `stamp` itself, which may have a counter, and refuse where it is taken. */
   exact: boolean;
@@ -27,10 +29,12 @@ export interface Plan {
 interface Stamps {
   generations: Stamp[];
   retired: Stamp[];
+  /** Left out: not looked at. */
+  restore?: Stamp[];
 }
 
 /** An edit of `generations`, and the stamp that leaves it. */
-interface Edit {
+export interface Edit {
   splices: Splice[];
   generations: Stamp[];
   leaves?: { stamp: Stamp; comment: string };
@@ -46,11 +50,16 @@ export function planFor(document: Document, text: string, name: string, action: 
     throw new Refusal(`${name} has neither generation nor generations; add one by hand`);
   if (isMap(list))
     throw new Refusal(`${name} keeps its stamps by key, which this command does not edit; edit it by hand`);
+  if (action === "restore") return keysets.planRestore(name, text, entry, today.stamp);
+  if (action === "emergency") return keysets.planEmergency(name, text, entry, (live) => nextFor(name, live, today));
+  const isKeyset = keysets.isKeyset(entry);
+  if (isKeyset && action === "rotate") keysets.refuseThird(name, entry);
   const taken = lists.listOf(entry, "retired", name)?.stamps ?? [];
   const edit =
     list === undefined
       ? planSingle(name, lists.scalarOf(single, name), isTurso, action, today, taken)
       : planList(name, text, entry, isTurso, action, today, taken);
+  if (isKeyset && action === "retire") return keysets.withoutRestore(name, text, entry, edit);
   if (!isTurso)
     return { splices: edit.splices, expected: { generations: edit.generations, retired: [] }, notes: [edit.note] };
   const retired = planRetired(name, text, entry, edit.leaves, action === "rollback" ? () => false : today.hasExpired);
@@ -135,7 +144,11 @@ function planRetired(
 ): { splices: Splice[]; stamps: Stamp[]; notes: string[] } {
   const list = lists.listOf(entry, "retired", name);
   if (!list) {
-    return { splices: moved ? [madeRetired(text, entry, moved)] : [], stamps: moved ? [moved.stamp] : [], notes: [] };
+    return {
+      splices: moved ? [lists.madeKey(text, entry, "retired", moved)] : [],
+      stamps: moved ? [moved.stamp] : [],
+      notes: [],
+    };
   }
   const gone = list.stamps.filter((stamp) => hasExpired(name, stamp));
   const kept = list.stamps.filter((stamp) => !gone.includes(stamp));
@@ -144,20 +157,6 @@ function planRetired(
     stamps: [...(moved ? [moved.stamp] : []), ...kept],
     notes: gone.length > 0 ? [`${name}: ${listed(gone)} cleared from retired, expired for more than a day`] : [],
   };
-}
-
-/** The key `retired` behind `generations`, in the same style. */
-function madeRetired(text: string, entry: YAMLMap, { stamp, comment }: NonNullable<Edit["leaves"]>): Splice {
-  const value: unknown = (lists.pairOf(entry, "generations") ?? lists.pairOf(entry, "generation"))?.value;
-  const isBlock = isSeq(value) && value.flow !== true;
-  const { end } = rangeOf(isBlock ? (value.items.at(-1) as Scalar) : (value as Scalar));
-  if (entry.flow === true) return { start: end, end, text: `, retired: ["${stamp}"]` };
-  const at = nextLine(text, end);
-  const [indent, eol] = [indentOf(text, entry), eolOf(text)];
-  if (!isBlock) return { start: at, end: at, text: `${indent}retired: ["${stamp}"]${eol}` };
-  const { start } = rangeOf(value.items[0] as Scalar);
-  const dash = text.slice(lineStart(text, start), start);
-  return { start: at, end: at, text: `${indent}retired:${eol}${dash}"${stamp}"${comment}${eol}` };
 }
 
 function nextFor(name: string, taken: Stamp[], { stamp, exact }: Today): Stamp {
@@ -169,12 +168,13 @@ function nextFor(name: string, taken: Stamp[], { stamp, exact }: Today): Stamp {
 /** Reads back what the edit made: a form that the splices do not understand is refused, never written. */
 export function confirm(document: Document, name: string, expected: Stamps): void {
   const entry: unknown = entryOf(document, name).toJS(document);
-  const { generation, generations, retired } = entry as Record<string, unknown>;
+  const { generation, generations, retired, restore } = entry as Record<string, unknown>;
   const live: unknown[] = Array.isArray(generations) ? generations : [generation];
-  const old: unknown[] = Array.isArray(retired) ? retired : [];
+  const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
   const same = (found: unknown[], stamps: Stamp[]) =>
     found.length === stamps.length && found.every((value, index) => parseStamp(value) === stamps[index]);
-  if (same(live, expected.generations) && same(old, expected.retired)) return;
+  const isRestore = expected.restore === undefined || same(list(restore), expected.restore);
+  if (same(live, expected.generations) && same(list(retired), expected.retired) && isRestore) return;
   throw new Refusal(`${name}: its list is written in a form that this command cannot edit; edit it by hand`);
 }
 

@@ -1,8 +1,8 @@
-/** Edits of one list of stamps: in front, out of it, and its first two swapped. Comments keep their places. */
+/** Edits of one list of stamps: in front, at the end, out of it, and its first two swapped. Comments keep their places. */
 import { isScalar, isSeq, type Pair, type Scalar, type YAMLMap, type YAMLSeq } from "yaml";
 import type { Stamp } from "../../components/rotation/model";
 import { parseStamp } from "../../components/rotation/stamp";
-import { eolOf, lineStart, nextLine, rangeOf, Refusal, type Splice } from "./text";
+import { eolOf, indentOf, lineStart, nextLine, rangeOf, Refusal, type Splice } from "./text";
 
 export interface StampList {
   /** The credential, for messages. */
@@ -49,6 +49,35 @@ export function inFront(text: string, { node, items }: StampList, stamp: Stamp, 
   if (node.flow !== true) return { start: line, end: line, text: `${before}"${stamp}"${comment}${eol}` };
   const separator = before.trim() === "" ? `,${eol}${before}` : ", ";
   return { start, end: start, text: `"${stamp}"${separator}` };
+}
+
+/** Puts a stamp behind the last one: on a line of its own where that one has one. */
+export function atEnd(text: string, { node, items }: StampList, stamp: Stamp): Splice[] {
+  const last = items.at(-1);
+  if (last === undefined) return [{ ...rangeOf(node), text: `["${stamp}"]` }];
+  const { start, end } = rangeOf(last);
+  const [next, eol] = [nextLine(text, end), eolOf(text)];
+  const before = text.slice(lineStart(text, start), start);
+  if (node.flow !== true) return [{ start: next, end: next, text: `${before}"${stamp}"${eol}` }];
+  if (!ownLine(text, { start, end })) return [{ start: end, end, text: `, "${stamp}"` }];
+  const hasComma = /^[ \t]*,/.test(text.slice(end));
+  const line = { start: next, end: next, text: `${before}"${stamp}"${hasComma ? "," : ""}${eol}` };
+  return hasComma ? [line] : [line, { start: end, end, text: "," }];
+}
+
+/** A key with one stamp behind `generations`, in the same style. */
+export function madeKey(text: string, entry: YAMLMap, key: string, put: { stamp: Stamp; comment: string }): Splice {
+  const { stamp, comment } = put;
+  const value: unknown = (pairOf(entry, "generations") ?? pairOf(entry, "generation"))?.value;
+  const isBlock = isSeq(value) && value.flow !== true;
+  const { end } = rangeOf(isBlock ? (value.items.at(-1) as Scalar) : (value as Scalar));
+  if (entry.flow === true) return { start: end, end, text: `, ${key}: ["${stamp}"]` };
+  const at = nextLine(text, end);
+  const [indent, eol] = [indentOf(text, entry), eolOf(text)];
+  if (!isBlock) return { start: at, end: at, text: `${indent}${key}: ["${stamp}"]${eol}` };
+  const { start } = rangeOf(value.items[0] as Scalar);
+  const dash = text.slice(lineStart(text, start), start);
+  return { start: at, end: at, text: `${indent}${key}:${eol}${dash}"${stamp}"${comment}${eol}` };
 }
 
 /** Takes out the last item: its line where it has one of its own, with that line's comment; else from the item before on. */
