@@ -37,7 +37,8 @@ export interface WorkerScriptArgs {
  * ```
  */
 export class WorkerScript extends pulumi.ComponentResource {
-  readonly scriptName: pulumi.Output<string>;
+  /** The script's name, which is not known before the script is there: what asks for its secrets has to wait for it. */
+  readonly deployed: pulumi.Output<string>;
 
   constructor(name: string, args: WorkerScriptArgs, opts?: pulumi.ComponentResourceOptions) {
     super("rollover:cloudflare:WorkerScript", name, {}, opts);
@@ -59,8 +60,8 @@ export class WorkerScript extends pulumi.ComponentResource {
       },
       { parent: this, provider },
     );
-    this.scriptName = made.scriptName;
-    this.registerOutputs({ scriptName: this.scriptName });
+    this.deployed = pulumi.all([made.id, made.scriptName]).apply(([, scriptName]) => scriptName);
+    this.registerOutputs({ deployed: this.deployed });
   }
 }
 
