@@ -33,19 +33,13 @@ export function vaultKey(api: VaultApi): pulumi.dynamic.ResourceProvider<Inputs,
     /** A failure names `path`: with it the engine prints the property's value, in clear, also of a secret one. */
     async check(olds, news) {
       if (isUnknown({ ...news, key: "" })) return { inputs: news };
-      const reason = reasonAgainst(news) ?? (isMoved(olds, news) ? await preflight(api, news) : undefined);
+      const isNew = identity.some((name) => (olds as Partial<Inputs>)[name] !== news[name]);
+      const reason = reasonAgainst(news) ?? (isNew ? await preflight(api, news) : reasonAgainstChange(olds, news));
       return { inputs: news, failures: reason === undefined ? [] : [{ property: "path", reason }] };
     },
 
     diff(_id, olds, news) {
       const replaces = identity.filter((name) => olds[name] !== news[name]);
-      if (replaces.length === 0 && isOtherKey(olds, news))
-        return Promise.reject(
-          refusal(
-            news,
-            "holds the key of this stamp, which never changes. Add a new stamp to roll it; where the stamp stood under `restore`, put it back there until it is retired",
-          ),
-        );
       const changes = replaces.length > 0 || olds.drift.length > 0 || isRestore(olds) !== isRestore(news);
       return Promise.resolve({ changes, replaces });
     },
@@ -94,10 +88,6 @@ function nameOf(inputs: Inputs): string {
   return `${mount}/${path}`;
 }
 
-function isMoved(olds: Partial<Inputs>, news: Inputs): boolean {
-  return identity.some((name) => olds[name] !== news[name]);
-}
-
 /** What is wrong with the inputs alone. A key that is not known yet is not looked at. */
 function reasonAgainst(news: Inputs): string | undefined {
   const { key, restore } = news;
@@ -105,7 +95,7 @@ function reasonAgainst(news: Inputs): string | undefined {
   if ((key !== undefined) === isRestore(news))
     return `${of} has ${restore ? "both" : "neither"} a key ${restore ? "and" : "nor"} \`restore: true\`; give exactly one of them`;
   if (key === undefined || isUnknown(key) || keyPattern.test(key)) return undefined;
-  return `the key of ${news.credential}, stamp ${news.stamp}, is not 64 hexadecimal digits in lower case; give RandomBytes of length 32 as \`hex\``;
+  return `the key of ${news.credential}, stamp ${news.stamp}, is not 64 hexadecimal digits in lower case; give 32 random bytes in that form`;
 }
 
 /** What would stop `create`, found in the preview. */
@@ -120,11 +110,15 @@ async function preflight(api: VaultApi, news: Inputs): Promise<string | undefine
   return undefined;
 }
 
-/** Whether the program hands in another key than the one that was recorded. */
-function isOtherKey(olds: Outputs, news: Inputs): boolean {
-  if (news.key === undefined || news.key === olds.key) return false;
-  // One that is not known yet is new, and a restored one cannot become it; an older one is seen when it is known.
-  return isRestore(olds) || !isUnknown(news.key);
+/** Whether the program hands in another key for the same stamp. One that is not known yet is only seen when it is. */
+function reasonAgainstChange(olds: Inputs, news: Inputs): string | undefined {
+  const isOther = !isUnknown(news.key) && news.key !== olds.key;
+  if (news.key === undefined || !(isRestore(olds) || isOther)) return undefined;
+  const next = isRestore(olds)
+    ? "Put the stamp back under `restore` until it is retired"
+    : "Add a new stamp to roll it, and leave this one's key as it is until it is retired";
+  // A stamp that left `restore` gets a key of its own, known or not.
+  return refusal(news, `holds the key of this stamp, which never changes. ${next}`).message;
 }
 
 function isRestore({ restore = false }: Inputs): boolean {
