@@ -24,6 +24,8 @@ export interface LocalCloud {
   readonly turso: LocalTurso;
   /** Throws where the cloud was started without one. */
   readonly vault: LocalVault;
+  /** Every vendor's API that was started. */
+  readonly apis: Pick<LocalCloudflare, "onCall">[];
   /** The Worker's own URL, ending in `/`. */
   workerUrl(script: string): string;
   probeUrl(script: string): string;
@@ -77,11 +79,10 @@ export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud
   }
 }
 
-/** Where the scripts find the database `rounds`, and how long their tokens live, unless they say themselves. */
+/** Where the scripts find the database `rounds`, unless they say themselves; of the usual one, how long its tokens live. */
 function withVariables(options: CloudflareOptions = {}, turso: LocalTurso | undefined): CloudflareOptions {
-  const database = turso?.databases().rounds === undefined ? {} : { TURSO_DATABASE_URL: turso.hostOf("rounds") };
-  const found = { ...database, TOKEN_TTL_SECONDS: "5" };
-  const scripts = Object.entries(options.scripts ?? { "rounds-api": {} });
+  const found = turso?.databases().rounds === undefined ? {} : { TURSO_DATABASE_URL: turso.hostOf("rounds") };
+  const scripts = Object.entries(options.scripts ?? { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "5" } } });
   return {
     ...options,
     scripts: Object.fromEntries(
@@ -120,6 +121,7 @@ function joined(
       if (!vault) throw new Error("this local cloud was started without Vault");
       return vault;
     },
+    apis: [cloudflare, turso, vault].flatMap((api) => api ?? []),
     workerUrl,
     probeUrl,
     config: () => ({

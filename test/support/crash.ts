@@ -1,6 +1,6 @@
 /**
  * Kills the engine, or the process of the dynamic providers, at a chosen mutating call of an update: at Postgres by a
- * proxy, at the Cloudflare and the Turso API by their own listeners. A run without a point to stop at lists the calls that there are.
+ * proxy, at the vendors' APIs by their own listeners. A run without a point to stop at lists the calls that there are.
  */
 import * as fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
@@ -57,7 +57,7 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
     // Whoever asked is dead; a refusal keeps the call from being applied after all.
     if (verdict === "drop") throw new Error("the client was killed at this call");
   };
-  const apis = [scene.cloud.cloudflare, scene.cloud.turso];
+  const { apis } = scene.cloud;
   for (const api of apis) api.onCall(onCall);
 
   const up = (): { pid: number; done: Promise<{ code: number; output: string }> } => {

@@ -1,0 +1,82 @@
+/** What the engine tests of keysets share: a stack with one, tokens shown for real, and a load of tokens. */
+import { expect } from "vitest";
+import { startLoad, type LoadResult } from "../cloud/load";
+import { tokenConversation } from "../cloud/token-load";
+import type { CloudOptions } from "../cloud";
+import { type Scene, startScene } from "../support/scene";
+
+export const NAME = "rounds-signing";
+export type Shape = "keyset" | "dual";
+
+/** What a signing keyset in the tests is, current at the first stamp; nothing of it waits long. */
+export function signing(
+  shape: Shape,
+  generations: string[],
+  more: Record<string, unknown> = {},
+): Record<string, unknown> {
+  const deliver = shape === "dual" ? { worker: "rounds-api" } : { worker: "rounds-api", as: "JWT_KEYS" };
+  return {
+    kind: "signing-keyset",
+    shape,
+    maxTokenAge: "1s",
+    drain: "10s",
+    retireBelow: 1,
+    generations,
+    deliver: [deliver],
+    ...more,
+  };
+}
+
+/** Only a Worker and a keyset: tokens of ten minutes, so that a refusal is one of the key. */
+export async function startKeysets(
+  credentials: Record<string, unknown>,
+  worker: Record<string, unknown> = {},
+  cloud: CloudOptions = {},
+): Promise<Scene> {
+  const scene = await startScene({
+    credentials,
+    worker: { settle: "0s", answers: 3, within: "10s", ...worker },
+    cloud: {
+      turso: false,
+      cloudflare: { scripts: { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "600" } } } },
+      ...cloud,
+    },
+  });
+  for (const unused of ["postgres", "turso"]) scene.edit([`rollover:${unused}`], undefined);
+  return scene;
+}
+
+/** A token that the Worker signs now. */
+export async function newToken(scene: Scene): Promise<string> {
+  const response = await fetch(`${scene.cloud.workerUrl("rounds-api")}v1/rounds/start`, { method: "POST" });
+  expect(response.status).toBe(200);
+  return ((await response.json()) as { token: string }).token;
+}
+
+/** What a holder of a token sees: 200, or 401 and why. */
+export async function shown(scene: Scene, token: string, script = "rounds-api"): Promise<string> {
+  const headers = { authorization: `Bearer ${token}` };
+  const response = await fetch(`${scene.cloud.workerUrl(script)}v1/rounds/next`, { method: "POST", headers });
+  const { code } = (await response.json()) as { code?: string };
+  return [response.status, code].filter((part) => part !== undefined).join(" ");
+}
+
+/** Does `work` while clients show at each request the token that the last one gave them. */
+export async function tokenLoad(scene: Scene, work: () => Promise<unknown>): Promise<LoadResult> {
+  const url = scene.cloud.workerUrl("rounds-api");
+  const load = startLoad({ url, conversation: () => tokenConversation(url) });
+  let result: LoadResult;
+  try {
+    await load.until(100);
+    await work();
+    await load.until(load.result().requests + 200);
+  } finally {
+    result = await load.stop();
+  }
+  return result;
+}
+
+/** The same where no token may be rejected. */
+export async function underTokens(scene: Scene, work: () => Promise<unknown>): Promise<void> {
+  expect(await tokenLoad(scene, work)).toMatchObject({ failed: 0, failures: [] });
+}
