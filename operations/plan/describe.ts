@@ -2,6 +2,9 @@
 import { compareStamps, parseStamp } from "../../components/rotation/stamp";
 import { describeConsumers, heldBy, type ConsumerPlan } from "./consumers";
 import { describeDebts, type Note } from "./debts";
+import { keysetOf } from "./keyset-state";
+import * as keysets from "./keysets";
+import { describeOthers, type Other } from "./others";
 import { consumerName, kindOf, nameOf, type Outputs, type State, type Step, type Summary } from "./shapes";
 import * as turso from "./turso";
 
@@ -14,6 +17,7 @@ export type Action =
   | "brings back"
   | "clears"
   | "minted again"
+  | "backup changes"
   | "removed"
   | "delivery changes";
 
@@ -25,6 +29,10 @@ export interface Withdrawal {
   when: string;
   /** Nobody is handed it, but it works on: nothing can withdraw it alone. */
   works?: true;
+  /** Where its key stays in Vault, so that it can be brought back. */
+  backup?: string;
+  /** Why the update will not withdraw it, but fail. */
+  refused?: string;
 }
 
 export interface CredentialPlan {
@@ -47,6 +55,8 @@ export interface CredentialPlan {
   clears: string[];
   /** Why there is no overlap; undefined where there is. */
   breaksAtOnce?: string;
+  /** Of a keyset: what happens to its keys, in its order, as sentences. */
+  keys?: string[];
 }
 
 export interface Plan {
@@ -56,7 +66,7 @@ export interface Plan {
   credentials: CredentialPlan[];
   /** Only those that change. */
   consumers: ConsumerPlan[];
-  /** Roles, databases and grants. */
+  /** Roles, databases, grants, the code of Workers, rulesets. */
   others: Other[];
   /** Of Turso groups and databases: each is an outage of its consumers until they are delivered to. */
   invalidations: turso.Invalidation[];
@@ -73,14 +83,6 @@ export interface Plan {
   errors: string[];
 }
 
-export interface Other {
-  op: "create" | "update" | "replace" | "delete";
-  kind: string;
-  name: string;
-  /** Taken out of state and left where it is. */
-  kept: boolean;
-}
-
 export interface Facts {
   stack: string;
   /** The only clock. */
@@ -92,19 +94,6 @@ export interface Facts {
   state: State;
   errors: string[];
 }
-
-const INTERNAL = new Set([
-  ...[
-    "RandomPassword",
-    "RandomId",
-    "PostgresLoginClaim",
-    "PostgresLogin",
-    "WorkerDelivery",
-    "WorkerSecretSet",
-    "EnvFile",
-  ],
-  ...["TursoCanary", "TursoInvalidation", "TursoToken", "TursoOutcome"],
-]);
 
 /** What is known before the first credential is described. */
 interface Known {
@@ -130,7 +119,10 @@ export function describePlan(facts: Facts): Plan {
   const credentials = names.flatMap((name) => describeCredential(name, facts, known) ?? []);
   const consumers = describeConsumers(steps, before, after, renewed);
   const others = describeOthers(steps);
-  const warnings = turso.describeWarnings(steps, tokens, invalidations, { after, now });
+  const warnings = [
+    ...turso.describeWarnings(steps, tokens, invalidations, { after, now }),
+    ...keysets.describeWarnings(credentials, steps, state, after),
+  ];
   const isChange = credentials.length + consumers.length + others.length + invalidations.length > 0;
   const outcome = errors.length > 0 ? "failed" : isChange ? "changes" : "nothing";
   const changes = { credentials, consumers, others, invalidations, warnings };
@@ -144,14 +136,16 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
   if (!either) return undefined;
   const [old, live] = [was?.live ?? [], now?.live ?? []];
   const [oldRetired, retired] = [was?.retired ?? [], now?.retired ?? []];
-  const mints = live.filter((stamp) => ![...old, ...oldRetired].includes(stamp));
-  const restores = live.filter((stamp) => oldRetired.includes(stamp));
+  const keyset = keysets.isKeyset(either.kind) ? keysetOf(name, either.kind, facts.steps, facts.state) : undefined;
+  const restores = live.filter((stamp) => [...oldRetired, ...(keyset?.restored ?? [])].includes(stamp));
+  const mints = live.filter((stamp) => ![...old, ...restores].includes(stamp));
   const clears = now ? oldRetired.filter((stamp) => ![...live, ...retired].includes(stamp)) : [];
   const gone = [...old, ...(now ? [] : oldRetired)].filter((stamp) => !live.includes(stamp));
   const isAdoptedGone = facts.steps.some(
     ({ op, urn }) => op === "delete" && kindOf(urn) === "PostgresLogin" && nameOf(urn) === `${name}@adopted`,
   );
   const fate = (stamp: string): Withdrawal => {
+    if (keyset) return keysets.fateOf(keyset, stamp, now, facts.now);
     if (either.kind !== "turso") return { stamp, when: whenOf(either, stamp) };
     const token = known.tokens.find((one) => one.credential === name && one.stamp === stamp);
     const { when, works } = turso.fateOf(token, retired.includes(stamp), known.dying, facts.now);
@@ -164,13 +158,16 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
       when: "with the delivery: it moves out of the two that are handed out",
     })),
   ];
+  const isBack = was !== undefined && now !== undefined && isRollback(was, now, restores);
   const actions = [
-    ...actionsOf(was, now, mints, withdraws),
+    ...actionsOf(was, now, mints, withdraws, isBack),
     ...(was && restores.length > 0 ? ["brings back" as const] : []),
     ...(clears.length > 0 ? ["clears" as const] : []),
     ...(was && now && known.renewed.has(name) ? ["minted again" as const] : []),
+    ...(keyset && keysets.backupChanges(keyset, old, live).length > 0 ? ["backup changes" as const] : []),
   ];
   if (actions.length === 0) return undefined;
+  const keeps = live.slice(1).filter((stamp) => !withdraws.some((one) => one.stamp === stamp));
   const isReplaced = was !== undefined && was.current !== now?.current;
   return {
     name,
@@ -179,11 +176,12 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
     ...(was ? { from: was.current } : {}),
     ...(now ? { to: now.current } : {}),
     mints,
-    keeps: live.slice(1).filter((stamp) => !withdraws.some((one) => one.stamp === stamp)),
+    keeps,
     withdraws,
     restores,
     clears,
-    ...(isReplaced && now?.change === "breaks at once" ? { breaksAtOnce: whyAtOnce(now.kind) } : {}),
+    ...(isReplaced && !keyset && now?.change === "breaks at once" ? { breaksAtOnce: whyAtOnce(now.kind) } : {}),
+    ...(keyset && now ? keysets.describeKeys(keyset, { was, now, isBack, keeps, withdraws }) : {}),
   };
 }
 
@@ -223,22 +221,25 @@ function actionsOf(
   now: Summary | undefined,
   mints: string[],
   withdraws: Withdrawal[],
+  isBack: boolean,
 ): Action[] {
   if (!now) return ["removed"];
   if (!was) return ["first delivery"];
   const added = mints.some((stamp) => stamp !== now.current);
   const to = (summary: Summary) => summary.consumers.map((one) => `${consumerName(one)}/${one.as}`).join(" ");
   return [
-    ...(was.current === now.current ? [] : ([isRollback(was, now) ? "rolls back" : "rolls"] as const)),
+    ...(was.current === now.current ? [] : ([isBack ? "rolls back" : "rolls"] as const)),
     ...(added ? ["adds" as const] : []),
     ...(withdraws.length > 0 ? ["retires" as const] : []),
     ...(to(was) === to(now) ? [] : ["delivery changes" as const]),
   ];
 }
 
-/** Back to an older stamp that is still live. A newer one that exists already was minted by an update that failed. */
-function isRollback(was: Summary, now: Summary): boolean {
-  return [...was.live, ...was.retired].includes(now.current) && compareStamps(now.current, was.current) < 0;
+/** Back to an older stamp that is still live, or lives again. A newer one that exists already was minted by an update that failed. */
+function isRollback(was: Summary, now: Summary, restores: string[]): boolean {
+  return (
+    [...was.live, ...was.retired, ...restores].includes(now.current) && compareStamps(now.current, was.current) < 0
+  );
 }
 
 /** A random value is handed out as current or as the one before it, so a third one is accepted by nobody. */
@@ -261,21 +262,4 @@ function whyAtOnce(kind: string): string {
   return kind === "postgres"
     ? "its one role is altered in place: logins fail from then until the consumer holds the new password"
     : "it is delivered under one name: whoever still uses the old value is refused as soon as the new one is delivered";
-}
-
-function describeOthers(steps: Step[]): Other[] {
-  return steps.flatMap(({ op, urn, oldState }) => {
-    const kind = kindOf(urn);
-    const isOurs = INTERNAL.has(kind) || (urn.includes("::rollover:") && !urn.includes("$"));
-    const known = (["create", "update", "replace", "delete"] as const).find((one) => one === op);
-    if (!known || isOurs || urn.includes("::pulumi:")) return [];
-    return [
-      {
-        op: known,
-        kind,
-        name: nameOf(urn),
-        kept: op === "delete" && (oldState?.retainOnDelete === true || kind === "TursoSettings"),
-      },
-    ];
-  });
 }

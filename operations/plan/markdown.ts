@@ -1,7 +1,8 @@
 /** The plan as Markdown for a pull-request comment. */
 import type { ConsumerPlan } from "./consumers";
 import type { Note } from "./debts";
-import type { CredentialPlan, Other, Plan } from "./describe";
+import type { CredentialPlan, Plan, Withdrawal } from "./describe";
+import type { Other } from "./others";
 import { invalidationLines, retiredLines } from "./turso-markdown";
 import { code, count, plain } from "./words";
 
@@ -28,8 +29,13 @@ export function toMarkdown(plan: Plan): string {
         breaksAtOnce === undefined ? [] : [`${code(name)}: ${breaksAtOnce}`],
       ),
     ),
-    ...list("Stops working, and cannot be undone", credentials.flatMap(withdrawn(false))),
-    ...list("No longer delivered, and works on", credentials.flatMap(withdrawn(true))),
+    ...list(
+      "Keys",
+      credentials.flatMap(({ name, keys = [] }) => keys.map((text) => `${code(name)}: ${plain(text)}`)),
+    ),
+    ...list("Stops working, and cannot be undone", withdrawn(credentials, "for good")),
+    ...list("Stops working, and its key stays in the backup", withdrawn(credentials, "backed up")),
+    ...list("No longer delivered, and works on", withdrawn(credentials, "works on")),
     ...section(
       "Consumers",
       consumers.length > 0 ? [table(["Consumer", "Change", "Attested"], consumers.map(consumerRow))] : [],
@@ -78,6 +84,7 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores,
         return `**clears** ${clears.join(", ")} from retired`;
       case "minted again":
         return "**minted again** under the same stamp";
+      case "backup changes":
       case "removed":
       case "delivery changes":
         return `**${action}**`;
@@ -90,11 +97,22 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores,
   ];
 }
 
-function withdrawn(works: boolean): (plan: CredentialPlan) => string[] {
-  return ({ name, withdraws }) =>
+type Fate = "for good" | "backed up" | "works on" | "stays";
+
+function fateOf({ works, refused, backup }: Withdrawal): Fate {
+  if (refused !== undefined) return "stays"; // told among the warnings
+  return works ? "works on" : backup === undefined ? "for good" : "backed up";
+}
+
+function withdrawn(credentials: CredentialPlan[], fate: Fate): string[] {
+  return credentials.flatMap(({ name, withdraws }) =>
     withdraws
-      .filter((one) => (one.works ?? false) === works)
-      .map(({ stamp, when }) => `${code(name)} ${stamp}: ${when}`);
+      .filter((one) => fateOf(one) === fate)
+      .map(({ stamp, when, backup }) => {
+        const kept = backup === undefined ? "" : `; kept at ${code(backup)}`;
+        return `${code(name)} ${stamp}: ${plain(when)}${kept}`;
+      }),
+  );
 }
 
 function consumerRow({ worker, file, change, credentials, mintedAgain, attested }: ConsumerPlan): string[] {
@@ -112,8 +130,8 @@ function note({ name, what }: Note): string {
   return `${code(name)}: ${plain(what)}`;
 }
 
-function otherLine({ op, kind, name, kept }: Other): string {
-  const drops = op === "delete" && kind === "Database" && !kept ? ", **with all of its data**" : "";
+function otherLine({ op, kind, name, kept, loss }: Other): string {
+  const drops = loss === undefined ? "" : `, **${loss}**`;
   const where = kind === "TursoSettings" ? "its settings stay as they are at Turso" : "stays on the server";
   return kept ? `${kind} ${code(name)}: leaves the stack, ${where}` : `${kind} ${code(name)}: ${op}${drops}`;
 }

@@ -15,6 +15,8 @@ const summary = z.object({
   /** Turso: no longer delivered, kept until their tokens are refused. */
   retired: z.array(z.string()).default([]),
   change: z.enum(["overlaps", "breaks at once"]),
+  /** Keysets: how long what a key signed or encrypted is accepted, such as `120s`. */
+  maxTokenAge: z.string().optional(),
   consumers: z.array(
     z.object({
       /** Exactly one of worker and file. */
