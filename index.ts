@@ -1,3 +1,4 @@
+import * as cloudflare from "@pulumi/cloudflare";
 import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
 import {
@@ -7,8 +8,10 @@ import {
   EncryptionKeyset,
   EnvFile,
   parseStack,
+  CLOUDFLARE_API,
   PostgresRole,
   RandomSecret,
+  RateLimits,
   rawConfig,
   SigningKeyset,
   TursoOrganization,
@@ -16,6 +19,7 @@ import {
   TursoTokens,
   verifiersOf,
   WorkerConsumer,
+  WorkerScript,
   WorkerSecrets,
 } from "./components";
 import type {
@@ -32,6 +36,8 @@ const config = new pulumi.Config();
 const stack = readStack();
 
 const provider = stack.postgres && postgresProvider(stack.postgres);
+const cloudflareProvider = declareCloudflare();
+const scripts = new Map(stack.workers.flatMap((worker) => declareScript(worker)));
 const consumers = new Map(stack.workers.map((worker) => [worker.name, declareConsumer(worker)]));
 const others = stack.credentials.flatMap((credential) => (isTurso(credential) ? [] : [declareCredential(credential)]));
 // Last of all: from an invalidation on, consumers fail until they are delivered to, so nothing may stand between.
@@ -40,6 +46,7 @@ const tokens = stack.credentials.filter(isTurso).map(declareTokens);
 const declared = [...others, ...tokens];
 const delivered = deliver(declared.map(({ component }) => component));
 if (turso) declareOutcome(turso);
+declareRulesets();
 warnOfAbandoned();
 
 /** What each credential is now. Nothing in it is secret. */
@@ -105,9 +112,37 @@ function warnOfAbandoned(): void {
   }
 }
 
+/** Undefined where this stack deploys neither a script nor a ruleset: secrets are delivered without it. */
+function declareCloudflare(): cloudflare.Provider | undefined {
+  const isNeeded = stack.workers.some(({ code }) => code) || stack.rateLimits.some(({ means }) => means === "ruleset");
+  if (!isNeeded || !stack.cloudflare) return undefined;
+  const { apiUrl: baseUrl } = stack.cloudflare;
+  const apiToken = config.requireSecret("cloudflareApiToken");
+  return new cloudflare.Provider("cloudflare", { apiToken, ...(baseUrl !== CLOUDFLARE_API && { baseUrl }) });
+}
+
+function declareScript(worker: Worker): [string, WorkerScript][] {
+  const { code, script } = worker;
+  if (!code || !cloudflareProvider || !stack.cloudflare) return [];
+  const { accountId } = stack.cloudflare;
+  const limits = stack.rateLimits.find((set) => set.means === "binding" && set.worker === worker.name);
+  const args = { worker: { ...worker, code }, accountId, provider: cloudflareProvider };
+  return [[worker.name, new WorkerScript(script, { ...args, ...(limits?.means === "binding" && { limits }) })]];
+}
+
+function declareRulesets(): void {
+  for (const limits of stack.rateLimits)
+    if (limits.means === "ruleset" && cloudflareProvider)
+      new RateLimits(limits.name, { limits, provider: cloudflareProvider });
+}
+
 function declareConsumer(worker: Worker) {
   const { credentials: all, postgres: server, turso: account } = stack;
-  const args = { worker, credentials: all, ...(server && { server }), ...(account && { turso: account }) };
+  const deployed = scripts.get(worker.name)?.deployed;
+  const args = {
+    ...{ worker, credentials: all, ...(server && { server }), ...(account && { turso: account }) },
+    ...(deployed && { deployed }),
+  };
   return { worker, consumer: new WorkerConsumer(worker.script, args) };
 }
 

@@ -18,6 +18,8 @@ export interface WorkerConsumerArgs {
   credentials: readonly Credential[];
   server?: PostgresServer;
   turso?: TursoAccount;
+  /** The script's name once this stack has deployed it. @default it is there already */
+  deployed?: pulumi.Output<string>;
 }
 
 /**
@@ -41,7 +43,12 @@ export class WorkerConsumer extends pulumi.ComponentResource {
     super("rollover:cloudflare:WorkerConsumer", name, {}, opts);
     const { worker } = args;
     const { script, probe: url } = worker;
-    const delivers = { worker: worker.name, script, intent: intentOf(args), names: namesOf(args) };
+    const delivers = {
+      worker: worker.name,
+      script: args.deployed ?? script,
+      intent: intentOf(args),
+      names: namesOf(args),
+    };
     this.delivery = new WorkerDelivery(name, delivers, { parent: this });
     const minted = { parent: this, dependsOn: this.delivery };
     const token = new random.RandomPassword(`${name}-probe`, { length: 40, special: false }, minted);

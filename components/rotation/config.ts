@@ -18,9 +18,10 @@ import { parseWorker } from "./worker";
 
 export type { RawConfig } from "./raw-config";
 
+export const CLOUDFLARE_API = "https://api.cloudflare.com/client/v4";
 const CLOUDFLARE = {
   name: "Cloudflare",
-  url: "https://api.cloudflare.com/client/v4",
+  url: CLOUDFLARE_API,
   local: "http://127.0.0.1:8787/client/v4",
 };
 const KEYS: readonly string[] = [...SETTINGS, ...SECRETS];
@@ -60,7 +61,11 @@ export function parseStack(raw: RawConfig): StackModel {
   tursoRules(placed, turso, refuse);
   keysetRules(placed, workers, vault, refuse);
   rateLimitRules(rateLimits, workers, refuse);
-  neededSettings(placed, turso, raw, refuse);
+  const edge = [
+    ...workers.flatMap(({ name, code }) => (code ? [`the code of worker ${name}`] : [])),
+    ...rateLimits.flatMap(({ name, means }) => (means === "ruleset" ? [`the ruleset ${name}`] : [])),
+  ];
+  neededSettings(placed, turso, edge, raw, refuse);
   const abandon = parseAbandon(settings.abandon, problems);
   if (problems.length > 0) throw new ConfigError(problems);
   const credentials = credentialsOf(placed);

@@ -235,6 +235,8 @@ function reportLength(placed: PlacedCredential[], worker: Worker, refuse: Refuse
 export function neededSettings(
   placed: PlacedCredential[],
   turso: TursoAccount | undefined,
+  /** What is deployed at Cloudflare beside secrets, in words. */
+  edge: string[],
   { settings, secrets }: RawConfig,
   refuse: Refuse,
 ): void {
@@ -249,7 +251,7 @@ export function neededSettings(
   need(postgres, "postgres", "a mapping with host and username", "add it, with the server that the logins are made on");
   needSecret(postgres, "postgresPassword", "the admin's password");
   const toWorkers = placed.filter((entry) => entry.deliveries.some(({ delivery }) => (delivery.worker ?? "") !== ""));
-  const delivered = toWorkers.map((entry) => entry.name);
+  const delivered = [...toWorkers.map((entry) => entry.name), ...edge];
   need(delivered, "cloudflare", "a mapping with accountId", "add it, with the account that the Workers are in");
   needSecret(delivered, "cloudflareApiToken", "an API token that may edit Workers scripts");
   const backedUp = placed.filter(({ credential }) => isKeyset(credential) && credential.backup !== undefined);

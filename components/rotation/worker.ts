@@ -17,7 +17,8 @@ const FILE: TextRule = {
   allowed: "a path inside the project's folder, without ./ and ../, that ends in .js or .mjs",
   fix: "write the path of the bundled module",
 };
-const DATE: TextRule = { pattern: /^\d{4}-\d{2}-\d{2}$/, allowed: "a date such as 2026-07-01, in quotes" };
+/** Without quotes it arrives as YAML's time of that day's begin. */
+const DATE: TextRule = { pattern: /^\d{4}-\d{2}-\d{2}( 00:00:00 \+0000 UTC)?$/, allowed: "a date such as 2026-07-01" };
 const FLAG: TextRule = { pattern: /^[a-z0-9_]{1,100}$/, allowed: "a compatibility flag such as nodejs_compat" };
 const VARIABLE: TextRule = {
   pattern: /^(?!ROLLOVER_)[A-Za-z_][A-Za-z0-9_]*$/,
@@ -51,7 +52,7 @@ function parseCode(fields: Fields): WorkerCode {
   const vars = entries(fields.path("vars"), fields.get("vars"), fields.problems, VARIABLE);
   return {
     file: fields.text("file", FILE),
-    compatibilityDate: fields.text("compatibilityDate", DATE),
+    compatibilityDate: fields.text("compatibilityDate", DATE).slice(0, 10),
     compatibilityFlags: fields.texts("compatibilityFlags", "flags", FLAG),
     vars: Object.fromEntries(
       vars.flatMap(({ name, where, value }) => {
