@@ -74,6 +74,20 @@ describe("WorkersScript", { timeout: 60_000 }, () => {
     expect(JSON.stringify(result)).not.toContain("secret-2");
   });
 
+  it("gives a name once: not to a secret what a variable has, and to a variable what a secret had", async () => {
+    await plugin.create(SCRIPT, script("seven", "first"));
+    const refused = await bulk(cf, { WORD: "secret-3" }, { path: "seven/secrets-bulk" });
+    expect(refused).toMatchObject({ status: 400, codes: [10053] });
+    await bulk(cf, { ONE: "secret-4", TWO: "secret-5" }, { path: "seven/secrets-bulk" });
+    const { bindings } = script("seven", "first");
+    const more = {
+      keepBindings: ["secret_text"],
+      bindings: [...bindings, { type: "plain_text", name: "ONE", text: "1" }],
+    };
+    await plugin.create(SCRIPT, script("seven", "first", more));
+    expect(cf.state("seven").secrets).toEqual({ TWO: "secret-5" });
+  });
+
   it("makes another where account or name change, and deletes one that may be gone", async () => {
     const made = await plugin.create(SCRIPT, script("four", "first"));
     expect((await plugin.diff(SCRIPT, made.values, script("five", "first"))).replaces).toEqual(["scriptName"]);

@@ -1,7 +1,7 @@
 /**
  * The REST API of Workers scripts and of a zone's rulesets, in Cloudflare's shapes:
  * https://developers.cloudflare.com/api/resources/workers/ and https://developers.cloudflare.com/api/resources/rulesets/
- * Codes 10000, 10007, 10215 and 10220 are the vendor's; facts/cloudflare.md has where each was seen. The codes of
+ * Codes 10000, 10007, 10053, 10215 and 10220 are the vendor's; facts/cloudflare.md has where most were seen. The codes of
  * refused input (10021, 10056) and the HTTP status beside a code could not be checked against the vendor.
  */
 import type { IncomingMessage } from "node:http";
@@ -147,6 +147,9 @@ async function apply(script: Script, secrets: Map<string, string>): Promise<void
       "Secret edit failed. You attempted to modify a secret, but the latest version of your Worker isn't currently deployed.",
     );
   const { vars, runtime } = script.latest;
+  const taken = [...secrets.keys()].find((name) => name in vars || name in runtime.rateLimits);
+  if (taken !== undefined)
+    throw new Refusal(400, 10053, `Binding name '${taken}' already in use. Please use a different name and try again.`);
   const names = secrets.size + Object.keys(vars).length + Object.keys(runtime.rateLimits).length;
   if (names > LIMITS.names)
     throw new Refusal(400, 10021, `${names} environment variables and secrets, ${LIMITS.names} at most`);

@@ -21,14 +21,17 @@ export async function parseUpload(
   const code = await textOf(form, main);
   const keeps = Array.isArray(metadata["keep_bindings"]) ? (metadata["keep_bindings"] as unknown[]) : [];
   const given = parseBindings(metadata["bindings"] ?? []);
+  // What is given anew is not kept, of whatever type it was.
+  const kept = <T>(type: string, values: Record<string, T> = {}): Record<string, T> =>
+    keeps.includes(type) ? Object.fromEntries(Object.entries(values).filter(([name]) => !given.names.has(name))) : {};
   return {
     code,
-    vars: { ...(keeps.includes("plain_text") && previous?.vars), ...given.vars },
-    secrets: { ...(keeps.includes("secret_text") && previous?.secrets), ...given.secrets },
+    vars: { ...kept("plain_text", previous?.vars), ...given.vars },
+    secrets: { ...kept("secret_text", previous?.secrets), ...given.secrets },
     runtime: {
       compatibilityDate: dateOf(metadata["compatibility_date"]),
       compatibilityFlags: (metadata["compatibility_flags"] ?? []) as string[],
-      rateLimits: { ...(keeps.includes("ratelimit") && previous?.runtime.rateLimits), ...given.rateLimits },
+      rateLimits: { ...kept("ratelimit", previous?.runtime.rateLimits), ...given.rateLimits },
     },
   };
 }
@@ -42,17 +45,19 @@ export function describeBindings({ vars, secrets, runtime }: Version): Record<st
   ];
 }
 
-type Bindings = Pick<Content, "vars" | "secrets"> & { rateLimits: Record<string, RateLimitBinding> };
+interface Bindings extends Pick<Content, "vars" | "secrets"> {
+  rateLimits: Record<string, RateLimitBinding>;
+  names: Set<string>;
+}
 
 function parseBindings(list: unknown): Bindings {
-  const found: Bindings = { vars: {}, secrets: {}, rateLimits: {} };
-  const seen = new Set<string>();
+  const found: Bindings = { vars: {}, secrets: {}, rateLimits: {}, names: new Set() };
   for (const item of list as Record<string, unknown>[]) {
     const { type, name, text } = item;
     if (typeof name !== "string" || !NAME.test(name))
       throw new Refusal(400, 10021, "bindings: a name is no identifier");
-    if (seen.has(name)) throw new Refusal(400, 10021, `bindings: ${name} stands there twice`);
-    seen.add(name);
+    if (found.names.has(name)) throw new Refusal(400, 10021, `bindings: ${name} stands there twice`);
+    found.names.add(name);
     if (type === "ratelimit") found.rateLimits[name] = rateLimitOf(name, item);
     else if (type === "plain_text" && typeof text === "string") found.vars[name] = text;
     else if (type === "secret_text" && typeof text === "string") found.secrets[name] = text;
