@@ -11,7 +11,7 @@ const spec = z.object({
   settleMs: z.int().nonnegative(),
   retireBelow: z.number(),
 });
-const activation = z.object({ tag: z.string(), superseded: z.record(z.string(), z.string()) });
+const activation = z.object({ tag: z.string(), since: z.string(), superseded: z.record(z.string(), z.string()) });
 const report = z.record(z.string(), z.array(z.object({ stamp: z.string(), tag: z.string() })));
 const vaultKey = z.object({
   mount: z.string(),
@@ -20,7 +20,7 @@ const vaultKey = z.object({
   restore: z.boolean().catch(false).default(false),
 });
 
-/** How a Worker is handed a keyset, as components/cloudflare/keyset-steps.ts has it. */
+/** How a Worker is handed a keyset, as components/cloudflare/keyset-step.ts has it. */
 export type Spec = z.infer<typeof spec>;
 
 /** A Worker that is handed the keyset, before or after. */

@@ -1,6 +1,6 @@
 /**
  * Keysets' part of the plan: what is announced, backed up and brought back, and when a key may be dropped at the earliest. The
- * rule itself is in components/cloudflare/keyset-steps.ts; here it is told beforehand.
+ * rule itself is in components/cloudflare/keyset-gate.ts; here it is told beforehand.
  */
 import { formatDuration } from "../../components/rotation/duration";
 import { listed } from "../../components/rotation/problem";
@@ -63,7 +63,7 @@ export function describeWarnings(plans: CredentialPlan[], steps: Step[], state: 
 function refusalOf(keyset: Keyset, stamp: string, after: Summary | undefined): string | undefined {
   if (!after || after.change === "breaks at once") return undefined;
   const signer = keyset.holders.find(
-    (one) => one.spec?.verifyOnly === false && one.activation && one.activation.tag === tagOf(one, stamp),
+    (one) => one.spec && isSigner(one) && one.activation && one.activation.tag === tagOf(one, stamp),
   );
   if (!signer) return undefined;
   const { does } = wordsOf(keyset.kind);
@@ -85,6 +85,11 @@ function shapeRefusal(keyset: Keyset, after: Summary): string | undefined {
     : `the update will refuse: its keys mean something else as ${changed}; make a credential of another name`;
 }
 
+/** Also one that signs no more after this update. */
+function isSigner({ spec, was }: Keyset["holders"][number]): boolean {
+  return spec?.verifyOnly === false || was?.verifyOnly === false;
+}
+
 function whenDropped(keyset: Keyset, stamp: string, after: Summary | undefined, now: Date): string {
   const { did, reads } = wordsOf(keyset.kind);
   if (!after) return `with the delivery: nothing waits for what it ${did} when the whole keyset is removed`;
@@ -92,9 +97,14 @@ function whenDropped(keyset: Keyset, stamp: string, after: Summary | undefined, 
   const gates = keyset.holders.flatMap((one) =>
     one.spec && one.was && one.activation ? [{ ...one, ...one.spec }] : [],
   );
+  // A Worker that only verifies waits by what the one that signs says of its current key.
+  const signer = keyset.holders.find(isSigner)?.activation;
   const ends = gates.flatMap((one) => {
-    const from = Date.parse(one.activation?.superseded[tagOf(one, stamp) ?? ""] ?? "");
-    return Number.isNaN(from) ? [] : [from + one.maxTokenAgeMs + one.settleMs];
+    const from = [one.activation?.superseded[tagOf(one, stamp) ?? ""], isSigner(one) ? undefined : signer?.since];
+    return from.flatMap((time) => {
+      const ended = Date.parse(time ?? "");
+      return Number.isNaN(ended) ? [] : [ended + one.maxTokenAgeMs + one.settleMs];
+    });
   });
   if (ends.length === 0) return `with the delivery: state knows nothing that it ${did}, so nothing is waited for`;
   const end = Math.max(...ends);

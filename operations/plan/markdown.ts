@@ -97,15 +97,16 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores,
   ];
 }
 
-type Fate = "for good" | "backed up" | "works on" | "stays";
+type Fate = "for good" | "backed up" | "works on";
 
-function fateOf({ works, refused, backup }: Withdrawal): Fate {
-  if (refused !== undefined) return "stays"; // told among the warnings
+function fateOf({ works, backup }: Withdrawal): Fate {
   return works ? "works on" : backup === undefined ? "for good" : "backed up";
 }
 
 function withdrawn(credentials: CredentialPlan[], fate: Fate): string[] {
-  return credentials.flatMap(({ name, withdraws }) =>
+  // What is refused is told among the warnings; then nothing else is withdrawn either.
+  const going = credentials.filter(({ withdraws }) => withdraws.every(({ refused }) => refused === undefined));
+  return going.flatMap(({ name, withdraws }) =>
     withdraws
       .filter((one) => fateOf(one) === fate)
       .map(({ stamp, when, backup }) => {

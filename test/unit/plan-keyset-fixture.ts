@@ -41,6 +41,8 @@ export interface HolderMore {
   retireBelow?: number;
   /** Stamp to when its successor's activation was attested. */
   superseded?: Record<string, string>;
+  /** When it was told to sign with its current key. */
+  since?: string;
 }
 
 export function specOf(more: HolderMore = {}): Record<string, unknown> {
@@ -54,7 +56,7 @@ export function specOf(more: HolderMore = {}): Record<string, unknown> {
 export function holder(worker: string, name: string, stamps: string[], more: HolderMore = {}): Resource {
   const list = stamps.map((stamp) => ({ stamp, tag: tagOf(stamp) }));
   const superseded = Object.entries(more.superseded ?? {}).map(([stamp, time]) => [tagOf(stamp), time]);
-  const active = { tag: tagOf(stamps[0] ?? ""), since: "2026-11-20T08:00:00.000Z" };
+  const active = { tag: tagOf(stamps[0] ?? ""), since: more.since ?? "2026-11-20T08:00:00.000Z" };
   const inputs = {
     ...{ worker, probe: "https://probe.example.com", delivery: stamps.join() },
     generations: JSON.stringify({ [name]: list }),

@@ -167,10 +167,19 @@ describe("when a key is dropped", () => {
     );
   });
 
+  it("is told of a Worker that only verifies by when the one that signs took its current key", () => {
+    const stamps = [NOW, OLD, OLDER];
+    const verifier = keys.holder("audit-api", NAME, stamps, { verifyOnly: true });
+    const signer = keys.holder("rounds-api", NAME, stamps, { since: LATELY, retireBelow: 1 });
+    const facts = scene({ before: stamps, after: [NOW, OLD], workers: [verifier, signer] });
+    expect(credentialOf(facts)?.withdraws[0]?.when).toContain(`not before ${time},`);
+  });
+
   it("is never by an update that lets its Worker sign with it until then: that refuses, and the plan warns", () => {
-    const facts = scene({ before: [OLD], after: [NOW], workers: [keys.holder("rounds-api", NAME, [OLD])] });
+    const workers = [keys.holder("rounds-api", NAME, [OLD, OLDER], { superseded: { [OLDER]: LATELY } })];
+    const facts = scene({ before: [OLD, OLDER], after: [NOW], workers });
     const { credentials, warnings } = describePlan(facts);
-    expect(credentials[0]?.withdraws).toMatchObject([{ stamp: OLD, refused: warnings[0]?.what }]);
+    expect(credentials[0]?.withdraws).toMatchObject([{ stamp: OLD, refused: warnings[0]?.what }, { stamp: OLDER }]);
     expect(warnings).toEqual([
       {
         name: NAME,
