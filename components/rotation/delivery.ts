@@ -44,7 +44,8 @@ export function parseDeliveries(
       ...consumer(entry, kind, production),
       as: secretName(entry, "as", isDual ? "JWT_SECRET" : undefined),
     };
-    if (delivery.worker !== undefined) keysetNames(entry, kind, isDual, delivery);
+    if (!isKeyset(kind)) noKeysetNames(entry, kind);
+    else if (delivery.worker !== undefined) keysetNames(entry, isDual, delivery);
     if (entry.has("previousAs")) {
       delivery.previousAs = secretName(entry, "previousAs");
       const what = kind === undefined ? undefined : ONE_NAME[kind];
@@ -60,18 +61,16 @@ export function parseDeliveries(
   });
 }
 
-/** The names and the part that only keysets have. */
-function keysetNames(
-  entry: Fields,
-  kind: Credential["kind"] | undefined,
-  isDual: boolean,
-  delivery: WorkerDelivery,
-): void {
-  for (const key of ["alsoAs", "verifyOnly"].filter((name) => !isKeyset(kind) && entry.has(name))) {
+function noKeysetNames(entry: Fields, kind: Credential["kind"] | undefined): void {
+  if (kind === undefined) return;
+  for (const key of ["alsoAs", "verifyOnly"].filter((name) => entry.has(name))) {
     const fix = "remove it";
     entry.refuse(key, { what: "is only for keysets", allowed: "worker or file, as and previousAs", fix });
   }
-  if (!isKeyset(kind)) return;
+}
+
+/** The names and the part that only keysets have. */
+function keysetNames(entry: Fields, isDual: boolean, delivery: WorkerDelivery): void {
   if (entry.flag("verifyOnly", false)) delivery.verifyOnly = true;
   if (isDual) {
     delivery.alsoAs = secretName(entry, "alsoAs", "JWT_SECRET_NEW");
