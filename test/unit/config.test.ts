@@ -18,6 +18,7 @@ const stamps = fc
   .map((pairs) =>
     pairs.map(([d, counter]) => `2026-11-${String(d).padStart(2, "0")}${counter === 1 ? "" : `.${counter}`}`),
   );
+const PROBE = "https://rounds.example.com/.well-known/rollover";
 const duration = fc.integer({ min: 1, max: 3600 }).map((seconds) => `${seconds}s`);
 
 /** Names, consumers and secret names carry the index, so that nothing clashes by chance. */
@@ -60,11 +61,22 @@ const credential = (index: number): fc.Arbitrary<Mapping> => {
     },
     { requiredKeys: ["kind", "generations", "group", "expiration"] },
   );
-  return fc.oneof(random, managed, takenOver, turso);
+  const keyset = fc.record(
+    {
+      ...{ kind: fc.constantFrom("signing-keyset", "encryption-keyset"), generations: stamps, maxTokenAge: duration },
+      ...{ drain: duration, retireBelow: fc.double({ min: 0, max: 1, noNaN: true }) },
+      deliver: fc.constantFrom<Mapping[]>([], deliver),
+    },
+    { requiredKeys: ["kind", "generations", "maxTokenAge"] },
+  );
+  return fc.oneof(random, managed, takenOver, turso, keyset);
 };
 
 const validConfig: fc.Arbitrary<Mapping> = fc
-  .tuple(fc.integer({ min: 1, max: 6 }), fc.record({ answers: fc.integer({ min: 1, max: 1000 }), settle: duration }))
+  .tuple(
+    fc.integer({ min: 1, max: 6 }),
+    fc.record({ answers: fc.integer({ min: 1, max: 1000 }), settle: duration, probe: fc.constant(PROBE) }),
+  )
   .chain(([count, worker]) =>
     fc.tuple(...Array.from({ length: count }, (_, index) => credential(index))).map((list) => ({
       postgres: { host: "127.0.0.1", username: "rollover_admin", sslmode: "disable" },
@@ -217,7 +229,9 @@ describe("rawConfig", () => {
       ...{ postgresPassword: "", cloudflareApiToken: "", tursoApiToken: "" },
     });
     expect(raw.secrets).toEqual([]);
-    expect(parseStack(raw)).toEqual({ production: false, workers: [], credentials: [], abandon: [] });
+    const { alerts, ...model } = parseStack(raw);
+    expect(model).toEqual({ production: false, workers: [], credentials: [], rateLimits: [], abandon: [] });
+    expect(alerts).toEqual(parseStack(rawOf({})).alerts);
   });
 
   it("names a text in the place of a mapping without showing it, and a secret in plain text", () => {
