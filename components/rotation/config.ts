@@ -166,7 +166,7 @@ function parseVault(raw: unknown, problems: Problem[]): VaultServer {
     allowed: "an https URL such as https://vault.example.com:8200; http only on loopback",
     fix: fields.has("address") ? "correct it" : "add it",
   };
-  if ("value" in parsed && parsed.value !== undefined) problem.value = show(parsed.value);
+  if ("value" in parsed) problem.value = show(parsed.value);
   fields.refuse("address", problem);
   return { address: "" };
 }
