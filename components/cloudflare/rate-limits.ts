@@ -16,7 +16,8 @@ export interface RateLimitsArgs {
  * counts in periods of 10 s and 60 s, on plan business to 10 min and above that to 1 h; a client over its limit is refused
  * for one whole period from then on, not to the end of the one it is in. Plan free matches the path alone, on every host,
  * and answers with Cloudflare's own page; pro matches no method; a limit by token needs Advanced Rate Limiting, counts by
- * the whole header `authorization`, and does not count requests without one.
+ * the whole header `authorization`, and does not count requests without one. If an update dies while the ruleset is made,
+ * Cloudflare may have one that state does not know, and refuses the next update (20217): `pulumi import` it.
  *
  * ```yaml
  * rollover:rateLimits:
