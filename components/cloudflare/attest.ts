@@ -5,10 +5,10 @@ import { type CloudflareApi, CloudflareError } from "./api";
 /** What a consumer holds, by credential, current first: the value of `ROLLOVER_GENERATIONS` and the probe's answer. */
 export type Generations = Record<string, Entry[]>;
 
-interface Entry {
+export interface Entry {
   stamp: string;
   tag: string;
-  /** Keysets, of the first alone: since when the Worker signs with it; an ISO time. */
+  /** Keysets, an ISO time: of the first since when the Worker signs with it, of another that it signed with since when it does not. */
   since?: string;
 }
 

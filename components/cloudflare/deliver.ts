@@ -2,7 +2,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type CloudflareApi, CloudflareError, type SecretChanges, type Versions } from "./api";
 import { attest, describe, type Generations, generationsName, probeTokenName, type Report } from "./attest";
-import { type Activations, activationsOf, type Delivered, reportWith } from "./keyset-steps";
+import { type Activations, activationsOf, type Prepared, reportWith } from "./keyset-steps";
 import type { Inputs, Outputs } from "./worker-secret-set.provider";
 
 /** An edit of secrets starts from the newest version: if that one is not deployed, the edit would deploy code that nobody released. */
@@ -31,26 +31,23 @@ export async function deliver(
   api: CloudflareApi,
   news: Inputs,
   olds?: Outputs,
-  announced?: Delivered,
+  { announced, signed }: Prepared = { announced: undefined, signed: {} },
 ): Promise<Activations> {
   if (announced) {
-    const set = {
-      ...news,
-      ...announced,
-      generations: reportWith(announced.generations, news, olds?.activations ?? {}),
-    };
-    await push(api, set, {});
+    const set = { ...news, ...announced };
+    const soFar = activationsOf(set, olds, new Date(), signed);
+    await push(api, { ...set, generations: reportWith(set.generations, news, soFar) }, {});
     await pause(Math.max(...Object.values(news.keysets).map(({ settleMs }) => settleMs)));
   }
   const begun = new Date();
   const unwanted = [...Object.keys(olds?.secrets ?? {}), ...news.touched].filter((name) => !(name in news.secrets));
   const present = unwanted.length > 0 ? await api.listSecrets(news.script) : [];
   const dropped = unwanted.filter((name) => present.includes(name)).map((name) => [name, null]);
-  const set = { ...news, generations: reportWith(news.generations, news, activationsOf(news, olds, begun)) };
+  const set = { ...news, generations: reportWith(news.generations, news, activationsOf(news, olds, begun, signed)) };
   await push(api, set, Object.fromEntries(dropped) as SecretChanges);
   if (olds && losesGeneration(olds, news)) await pause(news.settleMs);
   // Attested only now: until then another isolate may have signed with the key of before.
-  return activationsOf(news, olds, begun);
+  return activationsOf(news, olds, begun, signed);
 }
 
 async function push(api: CloudflareApi, set: Inputs, more: SecretChanges): Promise<void> {

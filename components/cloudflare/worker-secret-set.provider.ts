@@ -78,11 +78,11 @@ export function workerSecretSet(
       );
       const same = olds.drift.length === 0 && sameInputs(olds, delivered);
       if (same) return { outs: { ...news, drift: [], activations: olds.activations } };
-      const first = await prepareKeysets(news, olds).catch(async (error: unknown) => {
+      const prepared = await prepareKeysets(news, olds).catch(async (error: unknown) => {
         if (error instanceof CloudflareError) await alert(error.message);
         throw error;
       });
-      return { outs: { ...news, drift: [], activations: await deliver(api, news, olds, first) } };
+      return { outs: { ...news, drift: [], activations: await deliver(api, news, olds, prepared) } };
     },
 
     async read(id, props) {

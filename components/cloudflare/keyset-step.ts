@@ -1,0 +1,107 @@
+/** What stands between two deliveries of a keyset to one Worker, and what the Worker's own reports say of it. Pure. */
+import type { ConsumerRecord } from "../credential";
+import type { KeysetCredential } from "../rotation/model";
+import type { Entry, Generations, Report } from "./attest";
+
+/** How one keyset is delivered to this Worker. Public. */
+export interface KeysetSpec extends Pick<
+  KeysetCredential,
+  "kind" | "shape" | "atOnce" | "maxTokenAgeMs" | "drainMs" | "retireBelow"
+> {
+  as: string;
+  /** Shape dual: the name of the second key. */
+  alsoAs: string;
+  verifyOnly: boolean;
+  /** How long after its attestation an announced key is known at every edge location, of every Worker that verifies. */
+  settleMs: number;
+}
+
+/** What this Worker signs with, in state since it was attested. Times are ISO texts. */
+export interface Activation {
+  tag: string;
+  /** When it was told to sign with this one. */
+  since: string;
+  /** By tag of a live key that signed, when it was attested that it signs no more. */
+  superseded: Record<string, string>;
+}
+export type Activations = Record<string, Activation>;
+
+/** A set of secrets with the report that goes with it. */
+export interface Delivered {
+  secrets: Record<string, string>;
+  /** JSON of `Generations`. */
+  generations: string;
+}
+
+export interface KeysetInputs extends Delivered {
+  worker: string;
+  keysets: Record<string, KeysetSpec>;
+  /** By credential that another Worker signs with: how that one is asked. Secret. */
+  signers: Record<string, ConsumerRecord>;
+  probe: string;
+  token: string;
+  settleMs: number;
+}
+
+export interface KeysetOutputs extends KeysetInputs {
+  activations: Activations;
+}
+
+/** A keyset of the last delivery that this one hands over again. */
+export interface Step {
+  credential: string;
+  spec: KeysetSpec;
+  was: KeysetSpec;
+  activation: Activation;
+  /** Stamp and tag, primary first. */
+  old: Generations[string];
+  now: Generations[string];
+}
+
+export function stepsOf(news: KeysetInputs, olds: KeysetOutputs): Step[] {
+  const [old, now] = [parse(olds.generations), parse(news.generations)];
+  return Object.entries(news.keysets).flatMap(([credential, spec]) => {
+    const [was, activation] = [olds.keysets[credential], olds.activations[credential]];
+    if (!was || !activation) return [];
+    return [{ credential, spec, was, activation, old: old[credential] ?? [], now: now[credential] ?? [] }];
+  });
+}
+
+/** Also a Worker that signs no more once this is delivered. */
+export function signs({ spec, was }: Step): boolean {
+  return !spec.verifyOnly || !was.verifyOnly;
+}
+
+export function heldBy(report: Report, credential: string): Entry[] {
+  return "generations" in report ? (report.generations[credential] ?? []) : [];
+}
+
+/** A key that this delivery does not have, and that a report has as the one that signs. */
+export function signsElse(step: Step, reports: Report[]): Entry | undefined {
+  if (!signs(step)) return undefined;
+  const firsts = reports.flatMap((report) => heldBy(report, step.credential)[0] ?? []);
+  return firsts.find(({ tag }) => !step.now.some((one) => one.tag === tag));
+}
+
+export function droppedBy({ old, now }: Step): Generations[string] {
+  return old.filter(({ tag }) => !now.some((one) => one.tag === tag));
+}
+
+/** A delivery that failed after its effect may have had another key sign: then a report has it first, or as first until a time that state does not know. */
+export function unrecorded({ credential, activation }: Step, reports: Report[]): string[] {
+  const tags = reports.flatMap((report) =>
+    heldBy(report, credential).flatMap(({ tag, since }, at) =>
+      at === 0 || time(since) > time(activation.superseded[tag]) ? [tag] : [],
+    ),
+  );
+  return [...new Set(tags)].filter((tag) => tag !== activation.tag);
+}
+
+/** Milliseconds since 1970; 0 where it is no time. */
+export function time(text: string | undefined): number {
+  return Date.parse(text ?? "") || 0;
+}
+
+export function parse(generations: string): Generations {
+  return JSON.parse(generations) as Generations;
+}
