@@ -71,6 +71,7 @@ function outputsOf(type: string, name: string): Record<string, unknown> {
   if (type.endsWith(":RandomPassword")) return { result: `password-of-${name}` };
   if (type.endsWith(":RandomId")) return { hex: `tag-of-${name}` };
   if (type.endsWith(":PostgresLogin")) return { tag: `tag-of-${name}`, debts: [] };
+  if (type.endsWith(":VaultKey")) return { key: Buffer.from(`kept-${name}`).toString("hex"), drift: [] };
   if (type.endsWith(":WorkerDelivery")) return { delivery: `delivery-of-${name}`, touched: [`touched-of-${name}`] };
   if (type.endsWith(":TursoCanary")) return { canaries: {}, failures: {}, before: {}, edit: `edit-of-${name}` };
   if (type.endsWith(":TursoInvalidation")) {
