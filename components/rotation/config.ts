@@ -15,6 +15,7 @@ import { parseTurso, withNamedGroups } from "./turso";
 import { tursoRules } from "./turso-rules";
 import { isLoopbackHost, parseCallUrl } from "./url";
 import { parseWorker } from "./worker";
+import { workerNameRules } from "./worker-names";
 
 export type { RawConfig } from "./raw-config";
 
@@ -61,6 +62,7 @@ export function parseStack(raw: RawConfig): StackModel {
   tursoRules(placed, turso, refuse);
   keysetRules(placed, workers, vault, refuse);
   rateLimitRules(rateLimits, workers, refuse);
+  workerNameRules(placed, workers, rateLimits, refuse);
   const edge = [
     ...workers.flatMap(({ name, code }) => (code ? [`the code of worker ${name}`] : [])),
     ...rateLimits.flatMap(({ name, means }) => (means === "ruleset" ? [`the ruleset ${name}`] : [])),

@@ -225,12 +225,14 @@ export interface RulesetLimits extends LimitsBase {
   means: "ruleset";
   /** The zone's 32 hexadecimal digits. */
   zone: string;
+  /** Empty on plan free, which matches the path alone. */
   host: string;
   plan: "free" | "pro" | "business" | "enterprise" | "advanced";
 }
 
 export interface RateLimit {
   name: string;
+  /** `*` for every one: plans below business match none. */
   method: string;
   path: string;
   /** Requests in `periodMs`, of one client or one token, at one location of the edge. */

@@ -2,7 +2,7 @@
 // within 2 s, no token is rejected by either over a roll, a roll with a retirement in it and a rollback; a verifier keeps a key as
 // long as the signer's tokens may be about; a signer is not delivered to where its verifier fails. Not: the spread of a real edge.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { startLoad } from "../cloud/load";
+import { type Conversation, startLoad } from "../cloud/load";
 import { tokenConversation } from "../cloud/token-load";
 import { must, type Scene } from "../support/scene";
 import { NAME, newToken, shown, signing, startKeysets } from "./keysets";
@@ -78,20 +78,20 @@ async function rollUnderLoad(stamps: string[]): Promise<void> {
 }
 
 /** The token that the signer gives is shown to the verifier, whose own, signed though it should not, is thrown away. */
-function bothWorkers(signer: string, verifier: string) {
-  const { next, heard } = tokenConversation(signer);
+function bothWorkers(signer: string, verifier: string): Conversation {
+  const signing = tokenConversation(signer);
   let shownAt: "signer" | "verifier" = "verifier";
-  let last: ReturnType<typeof next> | undefined;
+  let last: ReturnType<Conversation["next"]> | undefined;
   return {
     next() {
       if (shownAt === "verifier" || last === undefined) {
         shownAt = "signer";
-        last = next();
+        last = signing.next();
         return last;
       }
       shownAt = "verifier";
       return { ...last, url: last.url.replace(signer, verifier) };
     },
-    heard: (status: number, body: string) => (shownAt === "signer" ? heard(status, body) : status === 200),
+    heard: (status: number, body: string) => (shownAt === "signer" ? signing.heard(status, body) : status === 200),
   };
 }
