@@ -218,8 +218,12 @@ function reportLength(placed: PlacedCredential[], worker: Worker, refuse: Refuse
     credential?.deliver.some((delivery) => delivery.worker === worker.name) ? [credential] : [],
   );
   const tag = "x".repeat(TAG_CHARACTERS);
+  const since = new Date(0).toISOString();
   const report = Object.fromEntries(
-    held.map(({ name, generations }) => [name, generations.map((stamp) => ({ stamp, tag }))]),
+    held.map((credential) => [
+      credential.name,
+      credential.generations.map((stamp) => ({ stamp, tag, ...(isKeyset(credential) ? { since } : {}) })),
+    ]),
   );
   const bytes = Buffer.byteLength(JSON.stringify(report));
   if (bytes <= VALUE_BYTES) return;

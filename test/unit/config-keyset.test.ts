@@ -161,6 +161,28 @@ describe("the Workers of a keyset", () => {
   });
 });
 
+describe("a Worker", () => {
+  it("has room for what it reports of its keys: each with a time beside its tag", () => {
+    const stamps = Array.from({ length: 10 }, (_, at) => `2026-11-20.${9990 + at}`);
+    const reported = stamps.map((stamp) => ({ stamp, tag: "x".repeat(16), since: "2026-11-20T00:00:00.000Z" }));
+    const name = (at: number) => `keyset-${at}`;
+    const bytesOf = (count: number) =>
+      JSON.stringify(Object.fromEntries(Array.from({ length: count }, (_, at) => [name(at), reported]))).length;
+    const most = [1, 2, 3, 4, 5, 6, 7, 8].filter((count) => bytesOf(count) <= 5120).length;
+    const holding = (count: number): Change =>
+      withKeyset(
+        { deliver: [] },
+        Object.fromEntries(
+          Array.from({ length: count }, (_, at) => [
+            `credentials/${name(at)}`,
+            keyset({ generations: stamps, deliver: [{ worker: "rounds-api", as: `KEYS_${at}` }] }),
+          ]),
+        ),
+      );
+    expect([isTaken(holding(most)), isTaken(holding(most + 1))]).toEqual([true, false]);
+  });
+});
+
 describe("a Vault", () => {
   it.each([
     ["https://vault.example.com:8200/", "https://vault.example.com:8200"],
