@@ -100,7 +100,9 @@ export function activationsOf(
       if (!primary) return [];
       const before = olds?.activations?.[credential];
       const others = [before?.tag ?? primary.tag, ...(signed[credential] ?? [])].filter((tag) => tag !== primary.tag);
-      const since = before && before.tag === primary.tag && others.length === 0 ? before.since : begun.toISOString();
+      const begins = olds?.keysets?.[credential]?.verifyOnly === true && news.keysets[credential]?.verifyOnly === false;
+      const stays = before?.tag === primary.tag && others.length === 0 && !begins;
+      const since = stays ? before.since : begun.toISOString();
       const ended = new Date().toISOString();
       const times = { ...before?.superseded, ...Object.fromEntries(others.map((tag) => [tag, ended])) };
       const superseded = Object.entries(times).filter(([tag]) => rest.some((one) => one.tag === tag));

@@ -87,7 +87,12 @@ function intentOf({ worker, credentials, server, turso }: WorkerConsumerArgs): s
     const { name, generations } = credential;
     const names = credential.deliver
       .filter((to): to is Delivery => to.worker === worker.name)
-      .map(({ as, alsoAs, previousAs }) => [as, alsoAs ?? previousAs])
+      // Who begins to sign is handed its keys again: its report then says since when.
+      .map(({ as, alsoAs, previousAs, verifyOnly }) => [
+        as,
+        alsoAs ?? previousAs,
+        ...(verifyOnly ? ["verifyOnly"] : []),
+      ])
       .sort();
     if (names.length === 0) return [];
     return [[name, generations, names, ...minting(credential, server, turso)]];

@@ -159,6 +159,21 @@ describe("a Worker", () => {
     }
   });
 
+  it("is handed its keys again when it begins to sign, so that its report says since when", async () => {
+    const [first, second] = signing().deliver;
+    const moved = [
+      { ...first, verifyOnly: true },
+      { worker: "verifier", as: "VERIFY_KEYS" },
+    ];
+    const intents = async (deliver: unknown[]) => {
+      const credential = signing({ deliver: deliver as KeysetCredential["deliver"] });
+      return named((await declare(credential)).all, ":WorkerDelivery ").map(({ inputs }) => inputs.intent);
+    };
+    const [before, after] = [await intents([first, second]), await intents(moved)];
+    expect(after[0]).not.toBe(before[0]);
+    expect(after[1]).not.toBe(before[1]);
+  });
+
   it("gets two names in shape dual, and one while there is one key", async () => {
     const deliver = [{ worker: "rounds-api", as: "JWT_SECRET", alsoAs: "JWT_SECRET_NEW" }];
     const both = await declare(signing({ shape: "dual", deliver }));

@@ -211,6 +211,9 @@ describe("what is recorded", () => {
     expect(rolled).toMatchObject({ tag: `tag-${b}`, since: begun.toISOString() });
     expect(Object.keys(rolled?.superseded ?? {})).toEqual([`tag-${a}`]);
     expect(later(rolled?.superseded[`tag-${a}`])).toBe(true);
+    // A Worker that verified with it begins to sign.
+    const verified = state([b, a], {}, { verifyOnly: true });
+    expect(activationsOf(inputs([b, a]), verified, begun)[NAME]?.since).toBe(begun.toISOString());
     // Nothing moves while the primary stays; what is dropped is forgotten.
     const olds = state([c, b, a]);
     expect(activationsOf(inputs([c, b, a]), olds, begun)[NAME]).toEqual(olds.activations[NAME]);
