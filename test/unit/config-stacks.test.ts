@@ -20,6 +20,7 @@ const STACKS: Record<string, [string, string][]> = {
   local: [
     ["session-key", "random"],
     ["rounds-db", "postgres"],
+    ["rounds-signing", "signing-keyset"],
     ["rounds-turso", "turso"],
   ],
 };
