@@ -32,7 +32,6 @@ const edits: { name: string; before: string[][]; edit: string[]; shapes: ("keyse
 const deaths = [
   { nth: 1, when: "before" },
   { nth: 1, when: "after" },
-  { nth: 2, when: "before" },
   { nth: 2, when: "after" },
   { nth: 3, when: "after" },
 ] as const;
@@ -67,6 +66,25 @@ describe.each(cases)("$name", ({ shape, before, edit, then }) => {
     holder.expectSafe();
     expect(holder.held.at(-1)?.signs).toBe(holder.text(then[0] ?? ""));
   });
+});
+
+it("remembers a key that signed between two deaths, though the Worker signs as state says", async () => {
+  const holder = await new Holder(cf, {}, "keyset").through([a], [b, a]);
+  // Its tokens are dead by now, so that only what happens next can hold it.
+  await new Promise((done) => setTimeout(done, 1100));
+  holder.watch().record();
+  for (const edit of [
+    [a, b],
+    [b, a],
+  ]) {
+    const death = holder.up(edit, { api: new DyingApi(cf, { nth: 1, when: "after" }) });
+    await expect(death).rejects.toThrow(Crash);
+  }
+  await settle(holder, [b]);
+  expect(holder.sequence().map((set) => set.replaceAll("2026-01-0", ""))).toEqual([
+    ...["2<1,2", "1<1,2", "2<1,2", "2<1,2", "2<2"],
+  ]);
+  holder.expectSafe();
 });
 
 /** Does what an operator does: the edit, and where it is refused what the refusal says, then the edit again. */
