@@ -1,17 +1,18 @@
 import { defineConfig } from "vitest/config";
 
-// Two projects: what needs no engine runs in parallel; what starts servers and the real engine runs one file at a time, since
-// its load and its timing would otherwise disturb each other.
+// Two projects: what needs no engine first, on every core; then what starts servers and the real engine, two files at a time: more
+// would only make one another slow, and each has its own servers, stack and folder.
 export default defineConfig({
   test: {
     projects: [
-      { test: { name: "fast", include: ["test/{unit,component}/**/*.test.ts"] } },
+      { test: { name: "fast", include: ["test/{unit,component}/**/*.test.ts"], sequence: { groupOrder: 0 } } },
       {
         test: {
           name: "real",
           include: ["test/{provider,engine}/**/*.test.ts"],
           globalSetup: ["test/support/global-setup.ts"],
-          fileParallelism: false,
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
           testTimeout: 300_000,
           hookTimeout: 300_000,
         },

@@ -75,8 +75,9 @@ describe("npm run rehearse", () => {
         plugins: Record<string, unknown>;
       };
       const steps = ["roll", "retire", "roll again", "roll back"];
-      const overlapping = ["random", "postgres", "turso-token"].flatMap((kind) =>
-        steps.map((step) => ({ kind, step })),
+      const signing = [...steps, ...["retire", "roll", "roll back"].map((step) => `${step}, sticky pools`)];
+      const overlapping = ["random", "postgres", "signing-keys", "turso-token"].flatMap((kind) =>
+        (kind === "signing-keys" ? signing : steps).map((step) => ({ kind, step })),
       );
       const breaking = ["invalidate", "seed's order"].map((step) => ({ kind: "turso-invalidate", step }));
       expect(report.rows.map(({ kind, step }) => ({ kind, step }))).toEqual([...overlapping, ...breaking]);
@@ -84,6 +85,8 @@ describe("npm run rehearse", () => {
         expect(requests).toBeGreaterThanOrEqual(1000);
         expect(updateMs).toBeGreaterThan(0);
       }
+      const tokens = report.rows.filter(({ kind }) => kind === "signing-keys").map(({ requests }) => Number(requests));
+      expect(tokens.reduce((sum, requests) => sum + requests)).toBeGreaterThanOrEqual(20_000);
       const [invalidate, seedsOrder] = report.rows.slice(overlapping.length);
       for (const { failed, worstGapMs } of report.rows.slice(0, overlapping.length)) {
         expect(failed).toBe(0);
@@ -144,7 +147,7 @@ describe("npm run rehearse", () => {
   it("says what is allowed instead of an unknown kind, and shows examples", async () => {
     const wrong = await command(["--only", "turso"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain("Allowed choices are random, postgres, turso-token, turso-invalidate.");
+    expect(wrong.stderr).toContain("Allowed choices are random, postgres, signing-keys, turso-token, turso-invalidate.");
     const help = await command(["--help"]);
     expect(help.code).toBe(0);
     expect(help.stdout).toContain("npm run rehearse -- --only postgres");
