@@ -27,9 +27,9 @@ export async function invalidate(cloud: LocalCloud): Promise<void> {
   if (status !== 200) throw new Error(`the invalidation of ${DATABASE} was answered ${status}`);
 }
 
-/** The status with which the database answers a token: 200, or 401 once it is dead. */
-export async function statusOf(cloud: LocalCloud, token: string): Promise<number> {
-  const response = await fetch(`${cloud.turso.hostOf(DATABASE)}/v2/pipeline`, {
+/** The status with which a database answers a token: 200, or 401 once it is dead. */
+export async function statusOf(cloud: LocalCloud, token: string, database = DATABASE): Promise<number> {
+  const response = await fetch(`${cloud.turso.hostOf(database)}/v2/pipeline`, {
     method: "POST",
     headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
     signal: AbortSignal.timeout(10_000),

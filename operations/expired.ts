@@ -5,6 +5,11 @@ import { findCli, json, pulumi, type Where } from "./cli";
 /** Turso takes a token for a minute longer, and clocks differ. */
 const MARGIN_MS = 86_400_000;
 
+/** Of an ISO time at which a token expires, or `never`. */
+export function isSurelyRefused(expiry: string, now: Date): boolean {
+  return now.getTime() - Date.parse(expiry) > MARGIN_MS; // false for `never`, which is no number
+}
+
 /** By credential and stamp: an ISO date and time, or `never`. */
 const expires = z.record(z.string(), z.record(z.string(), z.string()));
 
@@ -23,8 +28,7 @@ export async function readExpired(where: Where, now: Date): Promise<{ hasExpired
   if (!read.success) return { why: "its output `expires` is not one of this program" };
   return {
     hasExpired(credential, stamp) {
-      const end = Date.parse(read.data[credential]?.[stamp] ?? "");
-      return now.getTime() - end > MARGIN_MS; // false for `never`, which is no number
+      return isSurelyRefused(read.data[credential]?.[stamp] ?? "", now);
     },
   };
 }

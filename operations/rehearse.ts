@@ -8,6 +8,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { Command, Option } from "commander";
+import { DATABASE } from "./by-hand";
 import { exitWith, parsed } from "./command";
 import { parse } from "yaml";
 import { startLoad } from "../test/cloud/load";
@@ -25,8 +26,6 @@ const TIMEOUT_MS = 5000;
 const LONGEST_MS = 30 * 60_000;
 /** Of an update that failed so much is shown. */
 const LAST_LINES = 30;
-/** What the local Worker's queries need: the table in it is made here. */
-const DATABASE = "rounds";
 
 export interface Row {
   kind: Kind;

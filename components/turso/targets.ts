@@ -1,5 +1,4 @@
 import type { TursoCredential, TursoAccount, TursoTarget } from "../rotation/model";
-
 import { compareStamps } from "../rotation/stamp";
 
 /** What config asks of a group or a database. Its reason is for people, and changes nothing. */

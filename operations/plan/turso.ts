@@ -3,6 +3,7 @@ import { z } from "zod";
 import { parseExpiration } from "../../components/rotation/expiration";
 import { begins, groupOf, targetOf } from "../../components/turso/targets";
 import type { TursoTarget } from "../../components/rotation/model";
+import { isSurelyRefused } from "../expired";
 import type { Note } from "./debts";
 import { consumerName, kindOf, type Outputs, type Resource, type State, type Step } from "./shapes";
 
@@ -161,8 +162,6 @@ export function dyingGroups(invalidations: Invalidation[]): Set<string> {
 
 /** Turso takes a token for a minute after its expiry. */
 const LEEWAY_MS = 60_000;
-/** Clocks differ: only then is it sure that it is refused. */
-const MARGIN_MS = 86_400_000;
 
 export function isPast({ expires }: Pick<Token, "expires">, now: Date): boolean {
   return now.getTime() - Date.parse(expires) > LEEWAY_MS; // false for `never`, which is no number
@@ -174,7 +173,7 @@ export function describeRetired(tokens: Token[], now: Date): RetiredToken[] {
     .filter(({ place }) => place === "retired")
     .map((token) => {
       const { credential: name, stamp, expires } = token;
-      const isSure = token.isDead || now.getTime() - Date.parse(expires) > MARGIN_MS;
+      const isSure = token.isDead || isSurelyRefused(expires, now);
       const state = isSure ? "may be taken out" : isPast(token, now) ? "expired" : "works";
       return { name, stamp, expires, state, isDead: token.isDead } as const;
     })

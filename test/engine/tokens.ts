@@ -1,5 +1,6 @@
 /** What the Turso engine tests share: a credential, tokens tried for real, a load on the Worker's database. */
 import { expect } from "vitest";
+import { statusOf as statusAt } from "../../operations/by-hand";
 import { type LoadResult, startLoad } from "../cloud/load";
 import type { Scene } from "../support/scene";
 import { secretOf } from "./rounds";
@@ -22,14 +23,8 @@ export function heldToken(scene: Scene, name = "TURSO_AUTH_TOKEN", script = "rou
 }
 
 /** The status with which a database answers a token: 200, or 401 once it is dead. */
-export async function statusOf(scene: Scene, token: string, database = "rounds"): Promise<number> {
-  const response = await fetch(`${scene.cloud.turso.hostOf(database)}/v2/pipeline`, {
-    method: "POST",
-    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
-    body: JSON.stringify({ requests: [{ type: "execute", stmt: { sql: "SELECT 1" } }, { type: "close" }] }),
-  });
-  await response.text();
-  return response.status;
+export function statusOf(scene: Scene, token: string, database = "rounds"): Promise<number> {
+  return statusAt(scene.cloud, token, database);
 }
 
 /** What the Worker answers that uses its token on each request. */
