@@ -38,6 +38,7 @@ it("says which secrets are missing and how to set them", async () => {
   expect(stdout).toContain("pulumi config set --secret postgresPassword");
   expect(stdout).toContain("pulumi config set --secret cloudflareApiToken");
   expect(stdout).toContain("pulumi config set --secret tursoApiToken");
+  expect(stdout).toContain("pulumi config set --secret vaultToken");
 });
 
 it("refuses a secret that was set in plain text, without showing it", async () => {
@@ -49,7 +50,7 @@ it("refuses a secret that was set in plain text, without showing it", async () =
 });
 
 it("previews and comes up with the secrets filled in", async () => {
-  await fillSecrets("prod", ["postgresPassword", "cloudflareApiToken", "tursoApiToken"]);
+  await fillSecrets("prod", ["postgresPassword", "cloudflareApiToken", "tursoApiToken", "vaultToken"]);
   const preview = await must(stack("prod").preview());
   expect(preview.stdout).toMatch(/PostgresLogin rounds-db@2026-11-20 create/);
   expect(preview.stdout).toMatch(/TursoToken rounds-turso@2026-11-20 create/);
@@ -66,6 +67,7 @@ it("previews and comes up with the secrets filled in", async () => {
   await must(stack("prod").up());
   expect(Object.keys(secrets("rounds-api")).sort()).toEqual([
     "DATABASE_URL",
+    "JWT_KEYS",
     "ROLLOVER_GENERATIONS",
     "ROLLOVER_PROBE_TOKEN",
     "SESSION_KEY",
@@ -73,6 +75,7 @@ it("previews and comes up with the secrets filled in", async () => {
     "TURSO_AUTH_TOKEN",
   ]);
   expect(await statusOf(scene, secrets("rounds-api")["TURSO_AUTH_TOKEN"] ?? "", "rounds")).toBe(200);
+  expect(scene.cloud.vault.get("secret/rollover/rounds-signing/2026-11-20")).toHaveLength(1);
 });
 
 it("brings a staging stack up, whose token is no other environment's", async () => {
@@ -103,7 +106,7 @@ async function stackOf(name: string, cwd: string): Promise<Stack> {
   const configFile = path.join(dir, `Pulumi.${name}.yaml`);
   fs.mkdirSync(dir, { recursive: true });
   const document = parseDocument(fs.readFileSync(path.join(checkout, `Pulumi.${name}.yaml`), "utf8"));
-  const { postgres, cloudflare, turso, workers } = scene.cloud.config();
+  const { postgres, cloudflare, turso, vault, workers } = scene.cloud.config();
   const fill = (at: string[], values: Record<string, unknown>): void => {
     for (const [key, value] of Object.entries(values))
       if (document.hasIn(["config", ...at])) document.setIn(["config", ...at, key], value);
@@ -111,6 +114,7 @@ async function stackOf(name: string, cwd: string): Promise<Stack> {
   fill(["rollover:postgres"], { host: postgres.host, port: postgres.port, sslmode: postgres.sslmode });
   fill(["rollover:cloudflare"], cloudflare);
   fill(["rollover:turso"], { organization: turso?.organization, apiUrl: turso?.apiUrl });
+  fill(["rollover:vault"], { ...vault });
   const script = document.getIn(["config", "rollover:workers", "rounds-api", "script"]);
   fill(["rollover:workers", "rounds-api"], { probe: workers[String(script)]?.probe });
   fs.writeFileSync(configFile, document.toString());

@@ -1,6 +1,6 @@
 // Proves that README.md is true where a reader would try it: each `sh` command, `sql` statement, `diff`, `yaml` and `ts` block is
 // run as it stands, in a clone, on the real engine and the local cloud, in the order of the file; a block that nothing runs fails.
-// Filled in are only addresses, waits and today's stamps. Not proven here: docs/turso.md (readme-turso.test.ts), `npm run rehearse`
+// Filled in are only addresses, waits and today's stamps. Not proven here: the pages of docs (readme-turso.test.ts, readme-keyset.test.ts), `npm run rehearse`
 // and its figures (rehearse.test.ts), the workflows on GitHub, any vendor's real service.
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -53,11 +53,11 @@ describe("README.md", () => {
     const statements = readme.take("sql", /CREATE ROLE rollover_admin/);
     await sql(statements);
     const password = /PASSWORD '(.*)'/.exec(statements)?.[1] ?? "";
-    const [init, setPassword, setToken, setTurso, preview] = setUp;
+    const [init, setPassword, setToken, setTurso, setVault, preview] = setUp;
     fillIn(PROD);
     await ok(init);
-    const secrets = [password, cloud.cloudflare.token, cloud.turso.platformToken];
-    for (const [at, command] of [setPassword, setToken, setTurso].entries()) await ok(command, secrets[at]);
+    const secrets = [password, cloud.cloudflare.token, cloud.turso.platformToken, cloud.vault.token];
+    for (const [at, command] of [setPassword, setToken, setTurso, setVault].entries()) await ok(command, secrets[at]);
     for (const secret of secrets) expect(reader.read(PROD)).not.toContain(secret);
     expect(await ok(preview)).toMatch(/PostgresLogin rounds-db@2026-11-20 create/);
   });

@@ -192,7 +192,7 @@ export class Reader {
 
   /** Addresses for the example's in a stack file, and no wait that is there for the edge. */
   fillIn(name: string): void {
-    const { postgres, cloudflare, turso, workers } = this.cloud.config();
+    const { postgres, cloudflare, turso, vault, workers } = this.cloud.config();
     this.edit(name, (document) => {
       const fill = (at: string[], values: Record<string, unknown>) => {
         for (const [key, value] of Object.entries(values))
@@ -201,6 +201,7 @@ export class Reader {
       fill(["rollover:postgres"], { host: postgres.host, port: postgres.port, sslmode: postgres.sslmode });
       fill(["rollover:cloudflare"], cloudflare);
       fill(["rollover:turso"], { organization: turso?.organization, apiUrl: turso?.apiUrl });
+      fill(["rollover:vault"], { ...vault });
       fill(["rollover:workers", "rounds-api"], { probe: workers["rounds-api"]?.probe, answers: 5, settle: "0s" });
     });
   }
