@@ -36,7 +36,7 @@ export async function deliver(
   if (announced) {
     const set = { ...news, ...announced };
     const soFar = activationsOf(set, olds, new Date(), signed);
-    await push(api, { ...set, generations: reportWith(set.generations, news, soFar) }, {});
+    await push(api, { ...set, generations: reportWith(set.generations, news, soFar) });
     await pause(Math.max(...Object.values(news.keysets).map(({ settleMs }) => settleMs)));
   }
   const begun = new Date();
@@ -50,7 +50,8 @@ export async function deliver(
   return activationsOf(news, olds, begun, signed);
 }
 
-async function push(api: CloudflareApi, set: Inputs, more: SecretChanges): Promise<void> {
+/** Hands over one set, and waits until it is attested. */
+export async function push(api: CloudflareApi, set: Inputs, more: SecretChanges = {}): Promise<void> {
   const before = await requireDeployed(api, set);
   const changes = { ...set.secrets, [generationsName]: set.generations, [probeTokenName]: set.token, ...more };
   await api.changeSecrets(set.script, changes, () => tookEffect(api, set, before));

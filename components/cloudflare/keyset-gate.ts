@@ -14,6 +14,7 @@ export async function gate(step: Step, news: KeysetInputs, reports: Report[]): P
     refuse(
       step,
       `its keys mean something else as ${spec.kind} of shape ${spec.shape} than as ${was.kind} of shape ${was.shape}`,
+      { wayOut: `Write them as they were, and declare a second credential for the other` },
     );
   }
   const isLive = (tag: string) => now.some((one) => one.tag === tag);
@@ -22,13 +23,15 @@ export async function gate(step: Step, news: KeysetInputs, reports: Report[]): P
   if (primary) refuse(step, `the Worker signs with ${primary.stamp} until this update`);
   const other = signsElse(step, reports);
   if (other) refuse(step, `the Worker reports that it signs with ${other.stamp}`, { inUse: other });
+  await knownTo(step, news.verifiers[credential] ?? []);
   if (dropped.length === 0) return 0;
   const lost = unrecorded(step, reports).filter((tag) => !isLive(tag));
   const ends = [
-    ...dropped.map(({ tag }) => time(activation.superseded[tag])),
+    // A state that is new, as of a Worker under another name, does not know until when the others have signed.
+    ...dropped.map(({ tag }) => time(activation.superseded[tag] ?? activation.since)),
     ...lost.map(() => Date.now()),
     ...(spec.verifyOnly ? await signedUntil(step, news.signers[credential], dropped) : []),
-  ].map((ended) => ended + spec.maxTokenAgeMs + spec.settleMs);
+  ].map((ended) => ended + Math.max(spec.maxTokenAgeMs, was.maxTokenAgeMs) + spec.settleMs);
   const end = Math.max(0, ...ends);
   const rest = end - Date.now();
   if (rest > spec.drainMs) {
@@ -43,7 +46,9 @@ export async function gate(step: Step, news: KeysetInputs, reports: Report[]): P
 /** Each report is one isolate's view of what it verified lately, so it can only refuse, never allow. */
 export function inUse(step: Step, reports: Report[]): void {
   const dropped = droppedBy(step);
-  if (dropped.length === 0) return;
+  // A Worker that says nothing may sign with a key that state does not know: another one would take its place.
+  const activates = signs(step) && step.now[0]?.tag !== step.activation.tag;
+  if (dropped.length === 0 && !activates) return;
   for (const report of reports) {
     if (!("generations" in report))
       refuse(step, `the Worker does not say what it still verifies: ${describe(report, step.credential)}`);
@@ -54,8 +59,23 @@ export function inUse(step: Step, reports: Report[]): void {
       refuse(
         step,
         `${found} of the tokens that one isolate verified lately were signed with ${stamp}; ${limit} are allowed (retireBelow)`,
+        { wayOut: "Run the update again when fewer are; the shares are of the last minutes" },
       );
     }
+  }
+}
+
+/** A verifier that has not been delivered to, as with `--target`, would reject what is signed with the new key. */
+async function knownTo(step: Step, verifiers: ConsumerRecord[]): Promise<void> {
+  const [next] = step.now;
+  if (!next || next.tag === step.activation.tag) return;
+  for (const verifier of verifiers) {
+    const reports = await askTimes(verifier);
+    const knows = reports.some((report) => heldBy(report, step.credential).some(({ tag }) => tag === next.tag));
+    if (!knows)
+      refuse(step, `the Worker ${verifier.worker}, which verifies, does not hold ${next.stamp}`, {
+        wayOut: "Run the update again without --target; if the Worker was rolled back by hand, with --refresh",
+      });
   }
 }
 
@@ -63,7 +83,10 @@ export function askTimes(probe: { url: string; token: string }): Promise<Report[
   return Promise.all(Array.from({ length: reportsAsked }, () => askProbe(probe)));
 }
 
-/** When the Worker that signs was told to use another key than those that are dropped: nothing is known of it but what it reports. */
+/**
+ * By when the Worker that signs used another key than those that are dropped: nothing is known of it but what it reports, which is
+ * when it was told so.
+ */
 async function signedUntil(
   step: Step,
   signer: ConsumerRecord | undefined,
@@ -82,20 +105,30 @@ async function signedUntil(
       const copy = "see that its probe is today's components/cloudflare/probe.ts";
       refuse(step, `${who} does not say since when it does so with ${primary.stamp}: ${copy}`);
     }
-    return [primary, ...held.filter(isDropped)].map(({ since }) => time(since));
+    return [primary, ...held.filter(isDropped)].map(({ since }) => time(since) + step.spec.attestedMs);
   });
 }
 
-function refuse(step: Step, why: string, { when, inUse: used }: { when?: string; inUse?: Entry } = {}): never {
+interface Refusal {
+  /** From when on it is allowed. */
+  when?: string;
+  /** The key that a report has as the one that signs. */
+  inUse?: Entry;
+  /** What to do, where it is neither to wait nor to keep a key. */
+  wayOut?: string;
+}
+
+function refuse(step: Step, why: string, { when, inUse: used, wayOut }: Refusal = {}): never {
   const { credential, spec, old, now } = step;
   const gone = droppedBy(step).map(({ stamp }) => stamp);
   const what = gone.length === 0 ? "was not changed" : `keeps ${gone.join(", ")}`;
   throw new CloudflareError(
     "rejected",
-    `${credential} ${what}: ${why}. Nothing was changed. ` +
-      (when === undefined
-        ? `Write \`generations: [${keeping().join(", ")}]\`, run the update, and go on from there`
-        : `Run the update again after that time, or raise \`drain\``) +
+    `${credential} ${what}: ${why}. No key was changed. ` +
+      (wayOut ??
+        (when === undefined
+          ? `Write \`generations: [${keeping().join(", ")}]\`, run the update, and go on from there`
+          : `Run the update again after that time, or raise \`drain\``)) +
       `; in an emergency \`generation: ${now[0]?.stamp ?? ""}\` drops it at once, and every token that it signed.`,
   );
 

@@ -14,6 +14,8 @@ export interface KeysetSpec extends Pick<
   verifyOnly: boolean;
   /** How long after its attestation an announced key is known at every edge location, of every Worker that verifies. */
   settleMs: number;
+  /** Where another Worker signs: how long after it was told to use a key that may have been attested. */
+  attestedMs: number;
 }
 
 /** What this Worker signs with, in state since it was attested. Times are ISO texts. */
@@ -38,6 +40,8 @@ export interface KeysetInputs extends Delivered {
   keysets: Record<string, KeysetSpec>;
   /** By credential that another Worker signs with: how that one is asked. Secret. */
   signers: Record<string, ConsumerRecord>;
+  /** By credential that this Worker signs with: how those that only verify are asked. Secret. */
+  verifiers: Record<string, ConsumerRecord[]>;
   probe: string;
   token: string;
   settleMs: number;

@@ -4,7 +4,9 @@
  * (activate). When a key may be dropped is in keyset-gate.ts.
  */
 import { setTimeout as pause } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 import { unitedKeySets } from "../keyset/key-texts";
+import { CloudflareError } from "./api";
 import type { Report } from "./attest";
 import { askTimes, gate, inUse } from "./keyset-gate";
 import {
@@ -32,25 +34,83 @@ export interface Prepared {
   signed: Record<string, string[]>;
 }
 
-/** Waits until every key that this delivery drops may go. Throws, and nothing was changed, where one may not go yet. */
-export async function prepareKeysets(news: KeysetInputs, olds: KeysetOutputs): Promise<Prepared> {
+/**
+ * Waits until every key that this delivery drops may go. Throws, and no key was changed, where one may not go yet.
+ *
+ * @param handOver Delivers what else changed, without these keysets, where they have to wait or are refused: it may end an outage.
+ */
+export async function prepareKeysets(
+  news: KeysetInputs,
+  olds: KeysetOutputs,
+  handOver: (set: Delivered) => Promise<void>,
+): Promise<Prepared> {
   const steps = stepsOf(news, olds).filter(({ spec }) => !spec.atOnce);
+  refuseRenamed(news, olds);
   if (steps.length === 0) return { announced: undefined, signed: {} };
   const ask = () => askTimes({ url: news.probe, token: news.token });
   const seen = await ask();
-  // Straight after another update an isolate may still sign with what that one took from it.
-  const isLate = steps.some((step) => signsElse(step, seen));
-  if (isLate) await pause(Math.max(...steps.map(({ spec }) => spec.settleMs)));
-  const first = isLate ? await ask() : seen;
-  const rest = Math.max(...(await Promise.all(steps.map((step) => gate(step, news, first)))));
-  await pause(rest);
-  const reports = rest > 0 ? await ask() : first;
-  for (const step of steps) inUse(step, reports);
+  let others: Delivered | undefined;
+  const ahead = async (): Promise<void> => {
+    const set = others;
+    others = undefined;
+    if (set) await handOver(set);
+  };
+  const pass = async (): Promise<Report[]> => {
+    // Straight after another update an isolate may still sign with what that one took from it.
+    const isLate = steps.some((step) => signsElse(step, seen));
+    if (isLate) await pause(Math.max(...steps.map(({ spec }) => spec.settleMs)));
+    const first = isLate ? await ask() : seen;
+    others = othersOf(news, olds, steps, first);
+    const rest = Math.max(...(await Promise.all(steps.map((step) => gate(step, news, first)))));
+    if (rest > 0) await ahead();
+    await pause(rest);
+    const reports = rest > 0 ? await ask() : first;
+    for (const step of steps) inUse(step, reports);
+    return reports;
+  };
+  const reports = await pass().catch(async (error: unknown) => {
+    await ahead();
+    throw error;
+  });
   const announced = steps.reduce<Delivered | undefined>(
     (set, step) => announce(set ?? news, step, olds, reports) ?? set,
     undefined,
   );
   return { announced, signed: Object.fromEntries(steps.map((step) => [step.credential, unrecorded(step, reports)])) };
+}
+
+/** What is delivered beside these keysets; undefined where nothing of it changed. The report says of them what the Worker said last. */
+function othersOf(news: KeysetInputs, olds: KeysetOutputs, steps: Step[], reports: Report[]): Delivered | undefined {
+  const names = steps.flatMap(({ spec, was }) => [spec.as, spec.alsoAs, was.as, was.alsoAs]);
+  const without = (secrets: Record<string, string>) =>
+    Object.fromEntries(Object.entries(secrets).filter(([name]) => !names.includes(name)));
+  const [before, now] = [parse(olds.generations), parse(news.generations)];
+  for (const { credential } of steps) {
+    const [said = [], ...more] = reports.map((report) => heldBy(report, credential));
+    // Told what one late isolate says, or nothing, the Worker would forget what it signed with.
+    if (said.length === 0 || more.some((list) => !isDeepStrictEqual(list, said))) return undefined;
+    before[credential] = now[credential] = said;
+  }
+  const secrets = without(news.secrets);
+  if (isDeepStrictEqual([secrets, now], [without(olds.secrets), before])) return undefined;
+  return { secrets, generations: JSON.stringify(now) };
+}
+
+/** Under another credential's name the same secret would get keys that nobody has met, in one step. */
+function refuseRenamed(news: KeysetInputs, olds: KeysetOutputs): void {
+  for (const [credential, { as, alsoAs }] of Object.entries(olds.keysets)) {
+    const names = [as, alsoAs].filter((name) => name !== "");
+    const other = Object.entries(news.keysets).find(
+      ([name, spec]) =>
+        [spec.as, spec.alsoAs].some((one) => names.includes(one)) && !spec.atOnce && name !== credential,
+    );
+    if (!other || credential in news.keysets) continue;
+    throw new CloudflareError(
+      "rejected",
+      `${as} of the Worker ${news.worker} holds the keys of ${credential}, and would get those of ${other[0]}: every token that was signed so far would be refused. ` +
+        `Nothing was changed. Keep the name ${credential}, or deliver ${other[0]} under another name; in an emergency write \`generation\` in place of \`generations\`.`,
+    );
+  }
 }
 
 /** The set in which every verifier knows the new key, and nobody signs with it. */
@@ -60,11 +120,13 @@ function announce(set: Delivered, step: Step, olds: Delivered, reports: Report[]
   const held = reports.map((report) => heldBy(report, credential));
   const isHeld = (tag: string | undefined) => held.every((list) => list.some((one) => one.tag === tag));
   const isActive = held.every((list) => list[0]?.tag === next?.tag);
-  // A Worker that was rolled back by hand may have lost a key that state has as delivered.
-  const isKnown = old.some(({ tag }) => tag === next?.tag) && isHeld(next?.tag);
+  // A key that has signed was known everywhere once; a Worker that was rolled back by hand may have lost it since.
+  const { activation } = step;
+  const signed = [activation.tag, ...Object.keys(activation.superseded), ...unrecorded(step, reports)];
+  const isKnown = next !== undefined && signed.includes(next.tag) && isHeld(next.tag);
   if (!next || !signs(step) || isActive || isKnown) return undefined;
   const all = [...now, ...old].filter(({ tag }, at, list) => list.findIndex((one) => one.tag === tag) === at);
-  const [first, ...more] = [step.activation.tag, ...held.flatMap((list) => list[0]?.tag ?? [])]
+  const [first, ...more] = [activation.tag, ...held.flatMap((list) => list[0]?.tag ?? [])]
     .filter((tag) => tag !== next.tag)
     .flatMap((tag) => all.find((one) => one.tag === tag) ?? []);
   const primary = [first, ...more].find((one) => isHeld(one?.tag)) ?? first;
@@ -99,8 +161,12 @@ export function activationsOf(
       const [primary, ...rest] = now[credential] ?? [];
       if (!primary) return [];
       const before = olds?.activations?.[credential];
-      const others = [before?.tag ?? primary.tag, ...(signed[credential] ?? [])].filter((tag) => tag !== primary.tag);
       const begins = olds?.keysets?.[credential]?.verifyOnly === true && news.keysets[credential]?.verifyOnly === false;
+      // Another Worker signed so far, nobody here knows until when with which of them.
+      const elsewhere = begins ? rest.map(({ tag }) => tag) : [];
+      const others = [before?.tag ?? primary.tag, ...(signed[credential] ?? []), ...elsewhere].filter(
+        (tag) => tag !== primary.tag,
+      );
       const stays = before?.tag === primary.tag && others.length === 0 && !begins;
       const since = stays ? before.since : begun.toISOString();
       const ended = new Date().toISOString();

@@ -4,8 +4,9 @@ import { isUnknown, sameInputs } from "../thin.provider";
 import type { ConsumerRecord } from "../credential";
 import { type CloudflareApi, CloudflareError } from "./api";
 import { attest, askProbe, generationsName, probeTokenName } from "./attest";
-import { deliver, reports, requireDeployed } from "./deliver";
-import { type Activations, type KeysetSpec, prepareKeysets } from "./keyset-steps";
+import { deliver, push, reports, requireDeployed } from "./deliver";
+import type { Activations, Delivered, KeysetSpec } from "./keyset-step";
+import { prepareKeysets } from "./keyset-steps";
 
 export interface Inputs {
   worker: string;
@@ -33,6 +34,8 @@ export interface Inputs {
   keysets: Record<string, KeysetSpec>;
   /** By keyset that another Worker signs with, how that one is asked; secret. */
   signers: Record<string, ConsumerRecord>;
+  /** By keyset that this Worker signs with, how those that only verify are asked; secret. */
+  verifiers: Record<string, ConsumerRecord[]>;
 }
 
 export interface Outputs extends Inputs {
@@ -72,13 +75,16 @@ export function workerSecretSet(
       // States of before there were keysets have none of these.
       const { keysets = {}, activations = {} } = recorded as Partial<Outputs>;
       const olds = { ...recorded, keysets, activations };
-      const knobs: (keyof Inputs)[] = ["answers", "withinMs", "settleMs", "settles", "worker", "keysets", "signers"];
+      const knobs: (keyof Inputs)[] = [
+        ...(["answers", "withinMs", "settleMs", "settles", "worker", "keysets", "signers", "verifiers"] as const),
+      ];
       const delivered = Object.fromEntries(
         Object.entries(news).filter(([key]) => !knobs.includes(key as keyof Inputs)),
       );
       const same = olds.drift.length === 0 && sameInputs(olds, delivered);
       if (same) return { outs: { ...news, drift: [], activations: olds.activations } };
-      const prepared = await prepareKeysets(news, olds).catch(async (error: unknown) => {
+      const handOver = (set: Delivered) => push(api, { ...news, ...set });
+      const prepared = await prepareKeysets(news, olds, handOver).catch(async (error: unknown) => {
         if (error instanceof CloudflareError) await alert(error.message);
         throw error;
       });

@@ -80,7 +80,7 @@ class WorkerSecretSet extends ThinResource {
       "WorkerSecretSet",
       name,
       { ...args, drift: undefined, activations: undefined },
-      ["secrets", "token", "signers"],
+      ["secrets", "token", "signers", "verifiers"],
       opts,
     );
   }
@@ -94,23 +94,29 @@ function keysetsFor(
 ) {
   const keysets: Record<string, KeysetSpec> = {};
   const signers: Record<string, pulumi.Input<ConsumerRecord>> = {};
+  const verifiers: Record<string, pulumi.Output<ConsumerRecord[]>> = {};
   for (const { credential, keyset, deliver } of credentials) {
     const own = deliver.find((to) => to.worker === name);
     if (!keyset || own?.worker === undefined) continue;
     const { kind, shape, atOnce, maxTokenAgeMs, drainMs, retireBelow } = keyset;
     const sharing = others.filter(({ worker }) => deliver.some((to) => to.worker === worker.name));
+    const signs = deliver.find((to) => to.worker !== undefined && to.verifyOnly !== true)?.worker;
+    const signer = own.verifyOnly === true ? sharing.find(({ worker }) => worker.name === signs) : undefined;
     keysets[credential] = {
       ...{ kind, shape, atOnce, maxTokenAgeMs, drainMs, retireBelow },
       as: own.as,
       alsoAs: own.alsoAs ?? "",
       verifyOnly: own.verifyOnly === true,
       settleMs: Math.max(settleMs, ...sharing.map(({ worker }) => worker.settleMs)),
+      attestedMs: signer?.worker.withinMs ?? 0,
     };
-    const signs = deliver.find((to) => to.worker !== undefined && to.verifyOnly !== true)?.worker;
-    const record = sharing.find(({ worker }) => worker.name === signs)?.consumer.record;
-    if (own.verifyOnly === true && record) signers[credential] = record;
+    if (signs === name) {
+      const verifying = sharing.filter(({ worker }) => worker.name !== name);
+      verifiers[credential] = pulumi.all(verifying.flatMap(({ consumer }) => consumer.record ?? []));
+    }
+    if (signer?.consumer.record) signers[credential] = signer.consumer.record;
   }
-  return { keysets, signers: pulumi.all(signers) };
+  return { keysets, signers: pulumi.all(signers), verifiers: pulumi.all(verifiers) };
 }
 
 function publicPart({ generations }: Deliverable): { stamp: string; tag: pulumi.Output<string> }[] {

@@ -40,7 +40,9 @@ export abstract class Keyset extends pulumi.ComponentResource implements Deliver
     this.keyset = credential;
     this.generations = credential.generations.map((stamp) => {
       const minted = { parent: this, dependsOn: after, ignoreChanges: ["byteLength", ...Object.keys(KEY)] };
-      const tag = new random.RandomId(`${name}@${stamp}`, { byteLength: 8 }, minted);
+      // A restored key may be another one than the stamp had: it has a tag of its own.
+      const mark = credential.restore.includes(stamp) ? `${name}@${stamp}-restored` : `${name}@${stamp}`;
+      const tag = new random.RandomId(mark, { byteLength: 8 }, minted);
       return { stamp, tag: tag.hex, value: this.keyOf(name, stamp, minted) };
     });
     this.registerOutputs({});

@@ -3,12 +3,14 @@ import type { Delivery } from "./model";
 /** Either side of a shared keyset, as parsed or as placed: what is delivered where. */
 interface Delivered {
   deliver: readonly Delivery[];
+  /** An emergency waits for nobody. */
+  atOnce?: boolean;
 }
 
 /** By Worker, those that verify what it signs: they must know a new key before it signs with it, so they are delivered to first. */
 export function verifiersOf(worker: string, credentials: readonly Delivered[]): string[] {
-  const shared = credentials.filter(({ deliver }) =>
-    deliver.some((to) => to.worker === worker && to.verifyOnly !== true),
+  const shared = credentials.filter(
+    ({ deliver, atOnce }) => atOnce !== true && deliver.some((to) => to.worker === worker && to.verifyOnly !== true),
   );
   const names = shared.flatMap(({ deliver }) =>
     deliver.flatMap((to) => (to.worker !== undefined && to.verifyOnly === true ? [to.worker] : [])),

@@ -1,5 +1,4 @@
 /** Parses credentials of the kinds `signing-keyset` and `encryption-keyset`. What takes the Workers to see is in keyset-rules.ts. */
-import { formatDuration } from "./duration";
 import type { KeysetCredential, Stamp, VaultPath } from "./model";
 import { listed, show } from "./problem";
 import { Fields, type TextRule } from "./read";
@@ -72,7 +71,7 @@ export function parseShare(fields: Fields, key: string, standard: number): numbe
   return standard;
 }
 
-/** The current key cannot be one of them when it comes back: it is first announced, behind the one that is in use. */
+/** A key that comes back stands among the generations too; as their first it is announced like a new one. */
 function parseRestore(fields: Fields, generations: Stamp[]): Stamp[] {
   const items = fields.list("restore", "stamps");
   const stamps = fields.stamps(items);
@@ -104,9 +103,4 @@ function parseBackup(fields: Fields): VaultPath | undefined {
       : undefined,
   );
   return { mount: vault.text("mount", VAULT_PATH, "secret"), path: vault.text("path", VAULT_PATH) };
-}
-
-/** `120s`, for messages about it. */
-export function ageOf({ maxTokenAgeMs }: Pick<KeysetCredential, "maxTokenAgeMs">): string {
-  return formatDuration(maxTokenAgeMs);
 }

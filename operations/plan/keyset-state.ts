@@ -9,6 +9,7 @@ const spec = z.object({
   maxTokenAgeMs: z.int().nonnegative(),
   drainMs: z.int().nonnegative(),
   settleMs: z.int().nonnegative(),
+  attestedMs: z.int().nonnegative().default(0),
   retireBelow: z.number(),
 });
 const activation = z.object({ tag: z.string(), since: z.string(), superseded: z.record(z.string(), z.string()) });

@@ -100,11 +100,9 @@ function whenDropped(keyset: Keyset, stamp: string, after: Summary | undefined, 
   // A Worker that only verifies waits by what the one that signs says of its current key.
   const signer = keyset.holders.find(isSigner)?.activation;
   const ends = gates.flatMap((one) => {
-    const from = [one.activation?.superseded[tagOf(one, stamp) ?? ""], isSigner(one) ? undefined : signer?.since];
-    return from.flatMap((time) => {
-      const ended = Date.parse(time ?? "");
-      return Number.isNaN(ended) ? [] : [ended + one.maxTokenAgeMs + one.settleMs];
-    });
+    const own = Date.parse(one.activation?.superseded[tagOf(one, stamp) ?? ""] ?? "");
+    const signed = isSigner(one) ? NaN : Date.parse(signer?.since ?? "") + one.attestedMs;
+    return [own, signed].flatMap((ended) => (Number.isNaN(ended) ? [] : [ended + one.maxTokenAgeMs + one.settleMs]));
   });
   if (ends.length === 0) return `with the delivery: state knows nothing that it ${did}, so nothing is waited for`;
   const end = Math.max(...ends);

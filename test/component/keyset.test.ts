@@ -143,9 +143,15 @@ describe("a Worker", () => {
       ...{ kind: "signing-keyset", shape: "keyset", atOnce: false, maxTokenAgeMs: 120_000, drainMs: 300_000 },
       ...{ retireBelow: 0.05, alsoAs: "", settleMs: 7000 },
     };
-    expect(keysetsOf(signer)).toEqual({ "rounds-signing": { ...spec, as: "JWT_KEYS", verifyOnly: false } });
-    expect(keysetsOf(verifier)).toEqual({ "rounds-signing": { ...spec, as: "VERIFY_KEYS", verifyOnly: true } });
+    expect(keysetsOf(signer)).toEqual({
+      "rounds-signing": { ...spec, as: "JWT_KEYS", verifyOnly: false, attestedMs: 0 },
+    });
+    expect(keysetsOf(verifier)).toEqual({
+      "rounds-signing": { ...spec, as: "VERIFY_KEYS", verifyOnly: true, attestedMs: 60_000 },
+    });
     expect(signer?.inputs.signers).toEqual({});
+    expect(signer?.inputs.verifiers).toMatchObject({ "rounds-signing": [{ worker: "verifier" }] });
+    expect(verifier?.inputs.verifiers).toEqual({});
     expect(verifier?.inputs.signers).toEqual({
       "rounds-signing": {
         ...{ worker: "rounds-api", script: "rounds-api-script", url: "https://rounds-api.example.com/probe" },
@@ -153,7 +159,7 @@ describe("a Worker", () => {
       },
     });
     for (const set of [signer, verifier]) {
-      expect([...(set?.secrets ?? [])].sort()).toEqual(["secrets", "signers", "token"]);
+      expect([...(set?.secrets ?? [])].sort()).toEqual(["secrets", "signers", "token", "verifiers"]);
       expect(set?.inputs.settles).toEqual([]);
       expect(JSON.stringify([set?.inputs.keysets, set?.inputs.generations])).not.toContain("password-of-");
     }

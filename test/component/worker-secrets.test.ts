@@ -62,6 +62,7 @@ it("delivers all of a Worker in one resource, and nothing of another Worker's", 
     delivery: "delivery-of-rounds-api",
     keysets: {},
     signers: {},
+    verifiers: {},
   });
   expect(JSON.parse(String(generations))).toEqual({
     "hook-key": [{ stamp: "2026-11-20", tag: "tag-of-hook-key@2026-11-20" }],
@@ -74,8 +75,8 @@ it("delivers all of a Worker in one resource, and nothing of another Worker's", 
 
 it("keeps secrets and token secret, and waits for each value and for the intended delivery", async () => {
   const set = (await declare([session, hook])).find(({ what }) => what.includes(":WorkerSecretSet "));
-  expect([...(set?.secrets ?? [])].sort()).toEqual(["secrets", "signers", "token"]);
-  expect([...(set?.secretOutputs ?? [])].sort()).toEqual(["secrets", "signers", "token"]);
+  expect([...(set?.secrets ?? [])].sort()).toEqual(["secrets", "signers", "token", "verifiers"]);
+  expect([...(set?.secretOutputs ?? [])].sort()).toEqual(["secrets", "signers", "token", "verifiers"]);
   expect(set?.after).toEqual(
     expect.arrayContaining([
       "random:index/randomPassword:RandomPassword hook-key@2026-11-20",

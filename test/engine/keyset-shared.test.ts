@@ -20,8 +20,8 @@ beforeAll(async () => {
     { worker: "gateway", as: "JWT_KEYS", verifyOnly: true },
   ];
   scene = await startKeysets(
-    { [NAME]: signing("keyset", ["2026-11-20"], { deliver }) },
-    { settle: "2s", within: "20s" },
+    { [NAME]: signing("keyset", ["2026-11-20"], { deliver, drain: "30s" }) },
+    { settle: "2s", within: "5s" },
     { cloudflare: { scripts: { "rounds-api": { vars }, gateway: { vars } } } },
   );
   await must(scene.stack.up());
@@ -45,7 +45,7 @@ it("keeps a key at the verifier while the signer's tokens may be about", async (
   expect([held(scene), held(scene, "gateway")]).toEqual(before);
   expect(await shown(scene, token, "gateway")).toBe("200");
   scene.edit(["rollover:credentials", NAME, "maxTokenAge"], "1s");
-  scene.edit(["rollover:credentials", NAME, "drain"], "10s");
+  scene.edit(["rollover:credentials", NAME, "drain"], "30s");
 });
 
 it("does not let the signer roll where the verifier could not be reached", async () => {

@@ -147,7 +147,9 @@ describe("npm run rehearse", () => {
   it("says what is allowed instead of an unknown kind, and shows examples", async () => {
     const wrong = await command(["--only", "turso"]);
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain("Allowed choices are random, postgres, signing-keys, turso-token, turso-invalidate.");
+    expect(wrong.stderr).toContain(
+      "Allowed choices are random, postgres, signing-keys, turso-token, turso-invalidate.",
+    );
     const help = await command(["--help"]);
     expect(help.code).toBe(0);
     expect(help.stdout).toContain("npm run rehearse -- --only postgres");

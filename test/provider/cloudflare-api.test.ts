@@ -92,6 +92,7 @@ describe("the Cloudflare API on bad days", () => {
       delivery: String(counter),
       keysets: {},
       signers: {},
+      verifiers: {},
     };
   }
   const held = (news: Inputs) => ({

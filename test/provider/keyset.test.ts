@@ -152,7 +152,7 @@ describe("a key is dropped", () => {
     holder.watch();
     const text = await refusal(holder.up([b]));
     expect(text).toBe(
-      `${credential} keeps ${a}: tokens that ${a} signed are accepted until ${until}. Nothing was changed. ` +
+      `${credential} keeps ${a}: tokens that ${a} signed are accepted until ${until}. No key was changed. ` +
         `Run the update again after that time, or raise \`drain\`; in an emergency \`generation: ${b}\` drops it at once, and every token that it signed.`,
     );
     expect(holder.alerts).toEqual([text]);
@@ -169,7 +169,7 @@ describe("a key is dropped", () => {
     const holder = await holds({ maxTokenAgeMs: 1 }).through([a], [b, a]);
     holder.watch();
     expect(await refusal(holder.up([a]))).toContain(
-      `keeps ${b}: the Worker signs with ${b} until this update. Nothing was changed. Write \`generations: [${a}, ${b}]\``,
+      `keeps ${b}: the Worker signs with ${b} until this update. No key was changed. Write \`generations: [${a}, ${b}]\``,
     );
     expect(await refusal(holder.up([c, a]))).toContain(`Write \`generations: [${c}, ${a}, ${b}]\``);
     expect(holder.held).toEqual([]);

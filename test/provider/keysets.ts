@@ -108,7 +108,7 @@ export class Holder {
     const keys = stamps.map((stamp) => this.key(stamp));
     const full: KeysetSpec = {
       ...{ kind: "signing-keyset", shape: "keyset", atOnce: false, maxTokenAgeMs: 1000, drainMs: 0 },
-      ...{ retireBelow: 0.05, as: "JWT_KEYS", alsoAs: "", verifyOnly: false, settleMs: 0 },
+      ...{ retireBelow: 0.05, as: "JWT_KEYS", alsoAs: "", verifyOnly: false, settleMs: 0, attestedMs: 0 },
       ...(this.spec.shape === "dual" ? { as: "JWT_SECRET", alsoAs: "JWT_SECRET_NEW" } : {}),
       ...this.spec,
       ...spec,
@@ -126,6 +126,7 @@ export class Holder {
       generations: JSON.stringify({ [credential]: keys.map(({ stamp, tag }) => ({ stamp, tag })) }),
       keysets: { [credential]: full },
       signers: {},
+      verifiers: {},
       ...{ delivery, touched },
       ...this.change,
       ...change,

@@ -34,7 +34,7 @@ function delivery(intended: Intended, secrets: Record<string, string>): Inputs {
   const waits = { answers: 1, withinMs: 2000, settleMs: 0, settles: ["rounds-db"] };
   // Without a probe: what is looked at here is what Cloudflare lists.
   const at = { worker: script, script, accountId: cf.accountId, probe: "", token: "probe-token" };
-  return { ...at, ...waits, secrets, generations, delivery: nonce, touched, keysets: {}, signers: {} };
+  return { ...at, ...waits, secrets, generations, delivery: nonce, touched, keysets: {}, signers: {}, verifiers: {} };
 }
 
 async function intend(olds: Intended | undefined, wanted: string[]): Promise<Intended> {

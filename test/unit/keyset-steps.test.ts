@@ -9,12 +9,15 @@ import type { Activation, KeysetInputs, KeysetOutputs, KeysetSpec } from "../../
 import { keySetText } from "../../components/keyset/key-texts";
 import { close, listen } from "../cloud/faults";
 
+/** With nothing else to deliver. */
+const prepare = (news: KeysetInputs, olds: KeysetOutputs) => prepareKeysets(news, olds, () => Promise.resolve());
+
 const NAME = "rounds-signing";
 const [a, b, c] = ["2026-01-01", "2026-01-02", "2026-01-03"];
 const LONG_AGO = "2026-01-01T00:00:00.000Z";
 const spec: KeysetSpec = {
   ...{ kind: "signing-keyset", shape: "keyset", atOnce: false, maxTokenAgeMs: 1000, drainMs: 0, retireBelow: 0.05 },
-  ...{ as: "JWT_KEYS", alsoAs: "", verifyOnly: false, settleMs: 0 },
+  ...{ as: "JWT_KEYS", alsoAs: "", verifyOnly: false, settleMs: 0, attestedMs: 0 },
 };
 
 /** What the probe answers, in turn; the last again and again. */
@@ -48,7 +51,7 @@ function inputs(stamps: string[], change: Partial<KeysetSpec> = {}): KeysetInput
   const [first, second] = keys;
   const dual = { JWT_SECRET: first?.hex ?? "", ...(second ? { JWT_SECRET_NEW: second.hex } : {}) };
   return {
-    ...{ worker: "rounds-api", probe, token: "probe-token", settleMs: 0, signers: {} },
+    ...{ worker: "rounds-api", probe, token: "probe-token", settleMs: 0, signers: {}, verifiers: {} },
     secrets: full.shape === "dual" ? dual : { JWT_KEYS: keySetText(full.kind, keys, stamps[0] ?? "") },
     generations: JSON.stringify({ [NAME]: entries(stamps) }),
     keysets: { [NAME]: full },
@@ -66,7 +69,7 @@ function state(
 }
 
 async function refusal(news: KeysetInputs, olds: KeysetOutputs): Promise<string> {
-  return prepareKeysets(news, olds).then(
+  return prepare(news, olds).then(
     () => "not refused",
     (error: unknown) => (error as Error).message,
   );
@@ -80,16 +83,16 @@ describe("before a key is dropped", () => {
     answers = [shares(0), shares(0), shares(0), shares(0.0612), shares(0)];
     expect(await refusal(news(), olds())).toBe(
       `${NAME} keeps ${a}: 6.1 % of the tokens that one isolate verified lately were signed with ${a}; 5 % are allowed (retireBelow). ` +
-        `Nothing was changed. Write \`generations: [${b}, ${a}]\`, run the update, and go on from there; in an emergency ` +
+        `No key was changed. Run the update again when fewer are; the shares are of the last minutes; in an emergency ` +
         `\`generation: ${b}\` drops it at once, and every token that it signed.`,
     );
     expect(asked).toBe(5);
     answers = [shares(0.05)];
-    await expect(prepareKeysets(news(), olds())).resolves.toEqual({ announced: undefined, signed: { [NAME]: [] } });
+    await expect(prepare(news(), olds())).resolves.toEqual({ announced: undefined, signed: { [NAME]: [] } });
     // Nothing is said of it where nothing is dropped, or where it is an emergency.
     answers = [shares(1)];
-    await expect(prepareKeysets(olds(), olds())).resolves.toMatchObject({ announced: undefined });
-    await expect(prepareKeysets(inputs([b], { atOnce: true }), olds())).resolves.toMatchObject({
+    await expect(prepare(olds(), olds())).resolves.toMatchObject({ announced: undefined });
+    await expect(prepare(inputs([b], { atOnce: true }), olds())).resolves.toMatchObject({
       announced: undefined,
     });
   });
@@ -111,7 +114,7 @@ describe("before a key is dropped", () => {
   it("shares of another shape are passed over, and those of other credentials too", async () => {
     for (const signedWith of ["x", [1], { [NAME]: { [a]: "1" } }, { other: { [a]: 1 } }, null]) {
       answers = [reports([b, a], { signedWith })];
-      await expect(prepareKeysets(news(), olds())).resolves.toMatchObject({ announced: undefined });
+      await expect(prepare(news(), olds())).resolves.toMatchObject({ announced: undefined });
     }
   });
 
@@ -120,7 +123,7 @@ describe("before a key is dropped", () => {
     const at = (ms: number) => new Date(now - 1000 + ms).toISOString();
     const superseded = { [`tag-${a}`]: at(100), [`tag-${b}`]: at(400) };
     answers = [reports([c, b, a])];
-    await prepareKeysets(inputs([c], { drainMs: 5000 }), state([c, b, a], { superseded }));
+    await prepare(inputs([c], { drainMs: 5000 }), state([c, b, a], { superseded }));
     expect(Date.now()).toBeGreaterThanOrEqual(now + 400);
     expect(asked).toBe(10);
     expect(
@@ -141,17 +144,17 @@ describe("a keyset is not changed", () => {
   it("while an isolate signs with a key that it would not have, unless that one was only late", async () => {
     answers = [reports([c, a]), reports([a]), reports([a]), reports([a]), reports([a]), reports([c, a])];
     expect(await refusal(inputs([b, a]), state([a]))).toContain(
-      `was not changed: the Worker reports that it signs with ${c}. Nothing was changed. Write \`generations: [${a}, ${c}]\``,
+      `was not changed: the Worker reports that it signs with ${c}. No key was changed. Write \`generations: [${a}, ${c}]\``,
     );
     expect(asked).toBe(10);
     asked = 0;
     answers = [...answers.slice(0, 5), reports([a])];
-    await expect(prepareKeysets(inputs([b, a]), state([a]))).resolves.toMatchObject({ signed: { [NAME]: [] } });
+    await expect(prepare(inputs([b, a]), state([a]))).resolves.toMatchObject({ signed: { [NAME]: [] } });
   });
 
   it("and is not asked anything at its first delivery", async () => {
     const empty = { ...state([a]), keysets: {}, activations: {} };
-    await expect(prepareKeysets(inputs([a]), empty)).resolves.toEqual({ announced: undefined, signed: {} });
+    await expect(prepare(inputs([a]), empty)).resolves.toEqual({ announced: undefined, signed: {} });
     expect(asked).toBe(0);
   });
 });
@@ -174,7 +177,7 @@ describe("what is announced", () => {
     const known: Activation = { tag: `tag-${a}`, since: LONG_AGO, superseded: {} };
     const olds = { ...two([a], [a], inputs([a])), activations: { [NAME]: known, other: known } };
     answers = [{ body: { generations: { [NAME]: entries([a]), other: entries([a]) } } }];
-    const { announced } = await prepareKeysets(two([b, a], [c, a], inputs([b, a])), olds);
+    const { announced } = await prepare(two([b, a], [c, a], inputs([b, a])), olds);
     const actives = Object.values(announced?.secrets ?? {}).map(
       (text) => (JSON.parse(text) as { active: string }).active,
     );
@@ -186,7 +189,7 @@ describe("what is announced", () => {
     const dual = { shape: "dual", as: "JWT_SECRET", alsoAs: "JWT_SECRET_NEW" } as const;
     // Rolled back by hand to what only the second of state knows.
     answers = [reports([a])];
-    const { announced } = await prepareKeysets(inputs([b, a], dual), state([b, a], {}, dual));
+    const { announced } = await prepare(inputs([b, a], dual), state([b, a], {}, dual));
     expect(announced?.secrets).toEqual({ JWT_SECRET: hexOf(a), JWT_SECRET_NEW: hexOf(b) });
     expect(JSON.parse(announced?.generations ?? "")).toEqual({ [NAME]: entries([a, b]) });
   });
@@ -194,9 +197,9 @@ describe("what is announced", () => {
   it("is nothing for a Worker that only verifies, then and before", async () => {
     answers = [reports([a])];
     const verifies = { verifyOnly: true };
-    expect((await prepareKeysets(inputs([b, a], verifies), state([a], {}, verifies))).announced).toBeUndefined();
+    expect((await prepare(inputs([b, a], verifies), state([a], {}, verifies))).announced).toBeUndefined();
     // One that stops to sign still does, until it knows.
-    expect((await prepareKeysets(inputs([b, a], verifies), state([a]))).announced).toBeDefined();
+    expect((await prepare(inputs([b, a], verifies), state([a]))).announced).toBeDefined();
   });
 });
 
@@ -226,14 +229,14 @@ describe("what is recorded", () => {
     const marked = entries([b, a]).map((entry) => (entry.stamp === a ? { ...entry, since } : entry));
     for (const answer of [reports([a, b]), { body: { generations: { [NAME]: marked } satisfies Generations } }]) {
       answers = [answer];
-      const { signed } = await prepareKeysets(inputs([b, a]), olds);
+      const { signed } = await prepare(inputs([b, a]), olds);
       expect(signed).toEqual({ [NAME]: [`tag-${a}`] });
       const { [NAME]: now } = activationsOf(inputs([b, a]), olds, begun, signed);
       expect(later(now?.superseded[`tag-${a}`])).toBe(true);
       expect(now?.since).toBe(begun.toISOString());
     }
     answers = [reports([b, a])];
-    expect((await prepareKeysets(inputs([b, a]), olds)).signed).toEqual({ [NAME]: [] });
+    expect((await prepare(inputs([b, a]), olds)).signed).toEqual({ [NAME]: [] });
   });
 
   it("is told to the Worker in its report, and to one that only verifies not", () => {
