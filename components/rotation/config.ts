@@ -7,7 +7,7 @@ import { keysetRules } from "./keyset-rules";
 import type { CloudflareAccount, PostgresServer, StackModel, VaultServer } from "./model";
 import { closest, ConfigError, listed, show, type Problem } from "./problem";
 import { type RawConfig, SECRETS, SETTINGS } from "./raw-config";
-import { entries, Fields, isSet, segment, type TextRule } from "./read";
+import { entries, Fields, isSet, segment, tokenInPlainText, type TextRule } from "./read";
 import { consumerRules, neededSettings, postgresRules } from "./rules";
 import { parseAlerts } from "./alerts";
 import { parseRateLimits, rateLimitRules } from "./rate-limits";
@@ -138,28 +138,14 @@ function parsePostgres(raw: unknown, problems: Problem[]): PostgresServer {
 function parseCloudflare(raw: unknown, problems: Problem[]): CloudflareAccount {
   const fields = new Fields("rollover:cloudflare", raw, problems);
   fields.onlyKnown(["accountId", "apiUrl"], (key) =>
-    /token|key/i.test(key)
-      ? {
-          what: "does not belong here in plain text",
-          allowed: "the secret cloudflareApiToken",
-          fix: "remove it, revoke that token and run `pulumi config set --secret cloudflareApiToken`",
-        }
-      : undefined,
+    /token|key/i.test(key) ? tokenInPlainText("cloudflareApiToken") : undefined,
   );
   return { accountId: fields.text("accountId", ACCOUNT), apiUrl: fields.apiUrl(CLOUDFLARE) };
 }
 
 function parseVault(raw: unknown, problems: Problem[]): VaultServer {
   const fields = new Fields("rollover:vault", raw, problems);
-  fields.onlyKnown(["address"], (key) =>
-    /token/i.test(key)
-      ? {
-          what: "does not belong here in plain text",
-          allowed: "the secret vaultToken",
-          fix: "remove it, revoke that token and run `pulumi config set --secret vaultToken`",
-        }
-      : undefined,
-  );
+  fields.onlyKnown(["address"], (key) => (/token/i.test(key) ? tokenInPlainText("vaultToken") : undefined));
   const parsed = parseCallUrl(fields.get("address"));
   if ("url" in parsed && parsed.url.search === "") return { address: parsed.url.href.replace(/\/+$/, "") };
   const what = "url" in parsed ? "carries a query" : parsed.problem;

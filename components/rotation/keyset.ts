@@ -1,7 +1,7 @@
 /** Parses credentials of the kinds `signing-keyset` and `encryption-keyset`. What takes the Workers to see is in keyset-rules.ts. */
 import type { KeysetCredential, Stamp, VaultPath } from "./model";
 import { listed, show } from "./problem";
-import { Fields, type TextRule } from "./read";
+import { Fields, tokenInPlainText, type TextRule } from "./read";
 
 export const KEYSET_KEYS = ["maxTokenAge", "drain", "retireBelow", "backup", "restore"];
 export const SIGNING_KEYS = ["shape", ...KEYSET_KEYS];
@@ -93,14 +93,6 @@ function parseBackup(fields: Fields): VaultPath | undefined {
   const backup = new Fields(fields.path("backup"), fields.get("backup"), fields.problems);
   backup.onlyKnown(["vault"]);
   const vault = new Fields(backup.path("vault"), backup.get("vault"), fields.problems);
-  vault.onlyKnown(["mount", "path"], (key) =>
-    /token/i.test(key)
-      ? {
-          what: "does not belong here in plain text",
-          allowed: "the secret vaultToken",
-          fix: "remove it, revoke that token and run `pulumi config set --secret vaultToken`",
-        }
-      : undefined,
-  );
+  vault.onlyKnown(["mount", "path"], (key) => (/token/i.test(key) ? tokenInPlainText("vaultToken") : undefined));
   return { mount: vault.text("mount", VAULT_PATH, "secret"), path: vault.text("path", VAULT_PATH) };
 }

@@ -5,6 +5,7 @@
 import { parseDuration, formatDuration, DURATION_ALLOWED } from "./duration";
 import type { Stamp } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
+import type { Secret } from "./raw-config";
 import { parseStamp, STAMP_ALLOWED } from "./stamp";
 import { parseCallUrl } from "./url";
 
@@ -191,6 +192,15 @@ export class Fields {
     this.refuse(key, { what: "is missing", allowed, fix: "add it" });
     return "";
   }
+}
+
+/** A token among the plain settings: whoever can read the file has had it. */
+export function tokenInPlainText(secret: Secret): Omit<Problem, "where"> {
+  return {
+    what: "does not belong here in plain text",
+    allowed: `the secret ${secret}`,
+    fix: `remove it, revoke that token and run \`pulumi config set --secret ${secret}\``,
+  };
 }
 
 export interface Entry {

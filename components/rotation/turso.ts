@@ -12,7 +12,7 @@ import type {
   TursoTarget,
 } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
-import { entries, Fields, type Entry, type TextRule } from "./read";
+import { entries, Fields, tokenInPlainText, type Entry, type TextRule } from "./read";
 
 export const TURSO_API = "https://api.turso.tech";
 
@@ -47,13 +47,7 @@ export const TURSO_CREDENTIAL_KEYS = [
 export function parseTurso(raw: unknown, problems: Problem[]): TursoAccount {
   const fields = new Fields("rollover:turso", raw, problems);
   fields.onlyKnown(["organization", "apiUrl", "groups", "databases"], (key) =>
-    /token|key/i.test(key)
-      ? {
-          what: "does not belong here in plain text",
-          allowed: "the secret tursoApiToken",
-          fix: "remove it, revoke that token and run `pulumi config set --secret tursoApiToken`",
-        }
-      : undefined,
+    /token|key/i.test(key) ? tokenInPlainText("tursoApiToken") : undefined,
   );
   const named = (key: string): Entry[] => entries(fields.path(key), fields.get(key), problems, TURSO_NAME);
   return {
