@@ -4,7 +4,7 @@ import * as path from "node:path";
 import * as cloudflare from "@pulumi/cloudflare";
 import * as pulumi from "@pulumi/pulumi";
 import type { BindingLimits, RateLimit, Worker, WorkerCode } from "../rotation/model";
-import { bindingName } from "../rotation/rate-limits";
+import { bindingName, limitsText } from "../rotation/rate-limits";
 
 export interface WorkerScriptArgs {
   worker: Worker & { code: WorkerCode };
@@ -70,13 +70,7 @@ type Binding = cloudflare.types.input.WorkersScriptBinding & { name: string };
 /** By name, so that reordering the config file deploys nothing. */
 function bindingsOf(script: string, code: WorkerCode, routes: RateLimit[]): Binding[] {
   const sorted = [...routes].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const limits = sorted.map(({ name, method, path: at, per, periodMs }) => ({
-    route: `${method} ${at}`,
-    binding: bindingName(name),
-    per,
-    periodSeconds: periodMs / 1000,
-  }));
-  const vars = { ...code.vars, ...(limits.length > 0 && { ROLLOVER_RATE_LIMITS: JSON.stringify(limits) }) };
+  const vars = { ...code.vars, ...(routes.length > 0 && { ROLLOVER_RATE_LIMITS: limitsText(routes) }) };
   return [
     ...Object.entries(vars).map(([name, text]) => ({ type: "plain_text", name, text })),
     ...sorted.map(({ name, limit, periodMs }) => ({

@@ -7,6 +7,7 @@ import type { BindingLimits, RateLimit, RateLimits, RulesetLimits, Worker } from
 import { closest, listed, show, type Problem } from "./problem";
 import { BINDING, formatRate, type Means, MOST_REQUESTS, nearestRate, PLAN_NAMES, rulesetOn } from "./rate-limit-means";
 import { type Entry, entries, Fields, isSet, NAME, segment, type TextRule } from "./read";
+import { VALUE_BYTES } from "./url";
 
 const WHERE = "rollover:rateLimits";
 const DAY = 86_400_000;
@@ -34,10 +35,26 @@ export function bindingName(route: string): string {
   return `RATE_LIMIT_${route.toUpperCase().replaceAll("-", "_")}`;
 }
 
+/** ROLLOVER_RATE_LIMITS: what components/cloudflare/rate-limit.ts reads. By name, so that reordering the config file deploys nothing. */
+export function limitsText(routes: readonly RateLimit[]): string {
+  const limits = [...routes]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .map(({ name, method, path, per, periodMs }) => ({
+      route: `${method} ${path}`,
+      binding: bindingName(name),
+      per,
+      periodSeconds: periodMs / 1000,
+    }));
+  return JSON.stringify(limits);
+}
+
 /** What takes a Worker or another set to see. */
 export function rateLimitRules(limits: RateLimits[], workers: Worker[], refuse: (problem: Problem) => void): void {
   const bindings = limits.filter((set) => set.means === "binding");
-  for (const set of bindings) knownWorker(set, workers, refuse);
+  for (const set of bindings) {
+    knownWorker(set, workers, refuse);
+    textLength(set, refuse);
+  }
   oneEach(
     bindings.map(({ name, worker }) => ({ name, key: "worker", value: worker })),
     "has limits already",
@@ -50,6 +67,18 @@ export function rateLimitRules(limits: RateLimits[], workers: Worker[], refuse: 
     "put all routes of that zone into one entry",
     refuse,
   );
+}
+
+/** The list is a variable of the Worker, which has as much room as a secret. */
+function textLength({ name, routes }: BindingLimits, refuse: (problem: Problem) => void): void {
+  const bytes = Buffer.byteLength(limitsText(routes));
+  if (bytes <= VALUE_BYTES) return;
+  refuse({
+    where: `${WHERE}.${segment(name)}.routes`,
+    what: `gives a ROLLOVER_RATE_LIMITS of ${bytes} bytes`,
+    allowed: `at most ${VALUE_BYTES} bytes (5 KB), which is what a Worker's variable may have`,
+    fix: "limit fewer routes there; the others by a ruleset, or by another Worker",
+  });
 }
 
 function knownWorker({ name, worker, routes }: BindingLimits, workers: Worker[], refuse: (problem: Problem) => void) {

@@ -180,7 +180,7 @@ export function consumerRules(placed: PlacedCredential[], workers: Worker[], ref
 }
 
 /** By the key that it stands under. */
-function namesOf({ as, previousAs, ...to }: Delivery): [string, string][] {
+export function namesOf({ as, previousAs, ...to }: Delivery): [string, string][] {
   const alsoAs = to.worker === undefined ? undefined : to.alsoAs;
   return Object.entries({ as, previousAs, alsoAs }).flatMap(([key, name]) => (name === undefined ? [] : [[key, name]]));
 }

@@ -7,6 +7,7 @@ import type { BindingLimits, RateLimits, Worker } from "./model";
 import { show, type Problem } from "./problem";
 import { bindingName } from "./rate-limits";
 import { segment } from "./read";
+import { namesOf } from "./rules";
 
 /** https://developers.cloudflare.com/workers/platform/limits/#environment-variables ; 64 on the free plan. */
 const NAMES = 128;
@@ -20,15 +21,12 @@ export function workerNameRules(
   refuse: (problem: Problem) => void,
 ): void {
   for (const worker of workers.filter(({ code }) => code !== undefined)) {
-    const taken = namesOf(worker, limits);
+    const taken = plainNamesOf(worker, limits);
     const secrets = placed.flatMap(({ deliveries }) =>
       deliveries
         .filter(({ delivery }) => delivery.worker === worker.name)
-        .flatMap(({ where, delivery: { as, previousAs, ...to } }) =>
-          Object.entries({ as, previousAs, alsoAs: to.worker === undefined ? undefined : to.alsoAs }).flatMap(
-            ([key, name]) => (name === undefined || name === "" ? [] : [{ where: `${where}.${key}`, name }]),
-          ),
-        ),
+        .flatMap(({ where, delivery }) => namesOf(delivery).map(([key, name]) => ({ where: `${where}.${key}`, name })))
+        .filter(({ name }) => name !== ""),
     );
     for (const { where, name } of secrets) {
       const by = taken.get(name);
@@ -50,7 +48,7 @@ export function workerNameRules(
 }
 
 /** What takes each name that is no secret, by its place in config. */
-function namesOf({ name, code }: Worker, limits: RateLimits[]): Map<string, string> {
+function plainNamesOf({ name, code }: Worker, limits: RateLimits[]): Map<string, string> {
   const own = limits.filter((set): set is BindingLimits => set.means === "binding" && set.worker === name);
   return new Map([
     ...Object.keys(code?.vars ?? {}).map((key): [string, string] => [

@@ -235,3 +235,17 @@ describe("rate limits", () => {
     );
   });
 });
+
+it("of a Worker are no more than its variable can list", () => {
+  const many = (count: number) =>
+    Object.fromEntries(
+      Array.from({ length: count }, (_, index) => [`r${index}`, { ...START, route: `POST /v1/rounds/start/again/${index}` }]),
+    );
+  expect(refusal({ rounds: { ...ROUNDS, routes: many(40) } })).toEqual([]);
+  expect(refusal({ rounds: { ...ROUNDS, routes: many(50) } })).toEqual([
+    "rollover:rateLimits.rounds.routes",
+    expect.stringMatching(/^ {2}gives a ROLLOVER_RATE_LIMITS of 5\d\d\d bytes$/),
+    "  allowed: at most 5120 bytes (5 KB), which is what a Worker's variable may have",
+    "  do: limit fewer routes there; the others by a ruleset, or by another Worker",
+  ]);
+});
