@@ -28,7 +28,7 @@ export interface ProbeExtra {
   signedWith?: Record<string, Record<string, number>>;
 }
 
-/** `since`: of a keyset's primary, when the Worker was told to sign with it; an ISO time. */
+/** `since`, an ISO time: since when the Worker signs with the first key of a keyset, and since when not any more with another. */
 type Held = Record<string, { stamp: string; tag: string; since?: string }[]>;
 
 /** Answers `/.well-known/rollover`; `undefined` for every other path. `env` is the Worker's own, with its secrets. */
