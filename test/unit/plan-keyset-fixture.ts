@@ -1,6 +1,12 @@
-/** Small inputs for the plan's tests of keysets, beside those of plan-fixture.ts. */
+/** Small inputs for the plan's tests of keysets, beside those of plan-fixture.ts, and whole updates made of them. */
+import { describePlan, type Facts } from "../../operations/plan/describe";
 import type { Resource, Summary } from "../../operations/plan/shapes";
 import * as make from "./plan-fixture";
+
+export const [OLDER, OLD, NOW] = ["2026-06-01", "2026-08-01", "2026-11-20"];
+export const NAME = "rounds-signing";
+/** Two minutes before the plan's clock: with 120 s of tokens and 60 s to settle, one minute is left. */
+export const LATELY = "2026-11-21T11:58:00.000Z";
 
 const TYPES = {
   RandomBytes: "rollover:keyset:SigningKeyset$random:index/randomBytes:RandomBytes",
@@ -72,3 +78,36 @@ export function keyset(live: string[], more: Partial<Summary> = {}): Summary {
   const base = { kind: "signing-keyset", current: live[0] ?? "", live, retired: [], maxTokenAge: "2m" };
   return { ...base, change: "overlaps", consumers, ...more };
 }
+
+/** One update of the keyset NAME, by its stamps before and after, and the Workers that hold it before. */
+export interface Scene {
+  before: string[];
+  after: string[];
+  workers: Resource[];
+  /** How the keyset is written after. */
+  more?: Parameters<typeof keyset>[1];
+  steps?: Facts["steps"];
+  resources?: Resource[];
+}
+
+export function scene({ before, after, workers, more = {}, steps = [], resources = [] }: Scene): Facts {
+  const minted = after.filter((stamp) => !before.includes(stamp));
+  const dropped = before.filter((stamp) => !after.includes(stamp));
+  const restored = steps.filter(({ newState }) => newState?.inputs["restore"] === true).map(({ urn }) => urn);
+  const made = minted.flatMap((stamp) =>
+    key(NAME, stamp).slice(0, restored.some((urn) => urn.endsWith(`@${stamp}`)) ? 1 : 2),
+  );
+  return make.facts(
+    make.outputsOf({ [NAME]: keyset(before, { ...more, change: "overlaps" }) }),
+    make.outputsOf({ [NAME]: keyset(after, more) }),
+    [...before.flatMap((stamp) => key(NAME, stamp)), ...workers, ...resources],
+    [
+      ...made.map((one) => make.step("create", one)),
+      ...steps,
+      ...workers.map((one) => make.delivery(one)),
+      ...dropped.flatMap((stamp) => key(NAME, stamp)).map((one) => make.step("delete", one)),
+    ],
+  );
+}
+
+export const credentialOf = (facts: Facts) => describePlan(facts).credentials[0];

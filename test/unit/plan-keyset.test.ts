@@ -1,6 +1,6 @@
-// Proves what the plan says of keysets: a roll with its backup, a retirement with its time, a rollback, an emergency, a key that is
-// brought back, code and limits of Workers. Whole texts (test/golden) and single facts. Not that the engine writes these shapes, and
-// not that an update keeps to the times: test/engine does.
+// Proves what the plan says of keysets: a roll with its backup, a retirement, a rollback, an emergency, a key that is brought back,
+// code and limits of Workers. Whole texts (test/golden) and single facts. Not in full when a key is dropped
+// (plan-keyset-dropped.test.ts), not that the engine writes these shapes, and not that an update keeps to the times: test/engine does.
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { describePlan, type Facts } from "../../operations/plan/describe";
@@ -8,45 +8,12 @@ import { toMarkdown } from "../../operations/plan/markdown";
 import type { Resource } from "../../operations/plan/shapes";
 import * as make from "./plan-fixture";
 import * as keys from "./plan-keyset-fixture";
+import { credentialOf, LATELY, NAME, NOW, OLD, OLDER, scene, type Scene } from "./plan-keyset-fixture";
 
-const [OLDER, OLD, NOW] = ["2026-06-01", "2026-08-01", "2026-11-20"];
-const NAME = "rounds-signing";
-/** Two minutes before the plan's clock: with 120 s of tokens and 60 s to settle, one minute is left. */
-const LATELY = "2026-11-21T11:58:00.000Z";
 const two = [
   { worker: "audit-api", as: "KEYS", attested: true },
   { worker: "rounds-api", as: "KEYS", attested: true },
 ];
-
-interface Scene {
-  before: string[];
-  after: string[];
-  workers: Resource[];
-  /** How the keyset is written after. */
-  more?: Parameters<typeof keys.keyset>[1];
-  steps?: Facts["steps"];
-  resources?: Resource[];
-}
-
-function scene({ before, after, workers, more = {}, steps = [], resources = [] }: Scene): Facts {
-  const minted = after.filter((stamp) => !before.includes(stamp));
-  const dropped = before.filter((stamp) => !after.includes(stamp));
-  const restored = steps.filter(({ newState }) => newState?.inputs["restore"] === true).map(({ urn }) => urn);
-  const made = minted.flatMap((stamp) =>
-    keys.key(NAME, stamp).slice(0, restored.some((urn) => urn.endsWith(`@${stamp}`)) ? 1 : 2),
-  );
-  return make.facts(
-    make.outputsOf({ [NAME]: keys.keyset(before, { ...more, change: "overlaps" }) }),
-    make.outputsOf({ [NAME]: keys.keyset(after, more) }),
-    [...before.flatMap((stamp) => keys.key(NAME, stamp)), ...workers, ...resources],
-    [
-      ...made.map((one) => make.step("create", one)),
-      ...steps,
-      ...workers.map((one) => make.delivery(one)),
-      ...dropped.flatMap((stamp) => keys.key(NAME, stamp)).map((one) => make.step("delete", one)),
-    ],
-  );
-}
 
 /** Backed up, and verified by another Worker. */
 const roll = () =>
@@ -125,82 +92,6 @@ describe("the whole text", () => {
       }
     },
   );
-});
-
-const credentialOf = (facts: Facts) => describePlan(facts).credentials[0];
-
-describe("when a key is dropped", () => {
-  const dropped = (more: keys.HolderMore, all: Partial<Scene> = {}) =>
-    credentialOf(
-      scene({ before: [NOW, OLD], after: [NOW], workers: [keys.holder("rounds-api", NAME, [NOW, OLD], more)], ...all }),
-    )?.withdraws[0]?.when;
-  const time = "2026-11-21T12:01:00.000Z";
-
-  it("is maxTokenAge and settle after its successor took over", () => {
-    expect(dropped({ superseded: { [OLD]: LATELY }, retireBelow: 1 })).toBe(
-      `not before ${time}, when all that it signed is older than 2m; before that the update waits (5m at most) or refuses`,
-    );
-    expect(dropped({ superseded: { [OLD]: LATELY }, drainMs: 0 })).toBe(
-      `not before ${time}, when all that it signed is older than 2m; before that the update refuses; refused while more than 5 % of what a Worker verifies needs it`,
-    );
-  });
-
-  it("is at once where that time is over, or none is known", () => {
-    expect(dropped({ superseded: { [OLD]: "2026-11-21T11:57:00.000Z" }, retireBelow: 1 })).toBe(
-      "with the delivery: since 2026-11-21T12:00:00.000Z all that it signed is older than 2m",
-    );
-    const unknown = "with the delivery: state knows nothing that it signed, so nothing is waited for";
-    expect(dropped({})).toBe(unknown);
-    expect(dropped({ superseded: { [OLD]: "no time" } })).toBe(unknown);
-  });
-
-  it("is the latest of all its Workers, with the wait that config sets now", () => {
-    const late = { superseded: { [OLD]: "2026-11-21T11:59:00.000Z" } };
-    const verifier = keys.holder("audit-api", NAME, [NOW, OLD], { superseded: { [OLD]: LATELY }, verifyOnly: true });
-    const made = scene({ before: [NOW, OLD], after: [NOW], workers: [verifier] });
-    const signer = keys.holder("rounds-api", NAME, [NOW, OLD], late);
-    const longer = make.step("update", signer, { keysets: { [NAME]: { ...keys.specOf(), maxTokenAgeMs: 300_000 } } });
-    const steps = [...made.steps, longer];
-    const state = { ...made.state, resources: [...made.state.resources, signer] };
-    expect(credentialOf({ ...made, steps, state })?.withdraws[0]?.when).toContain(
-      "not before 2026-11-21T12:05:00.000Z",
-    );
-  });
-
-  it("is told of a Worker that only verifies by when the one that signs took its current key", () => {
-    const stamps = [NOW, OLD, OLDER];
-    const verifier = keys.holder("audit-api", NAME, stamps, { verifyOnly: true });
-    const signer = keys.holder("rounds-api", NAME, stamps, { since: LATELY, retireBelow: 1 });
-    const facts = scene({ before: stamps, after: [NOW, OLD], workers: [verifier, signer] });
-    expect(credentialOf(facts)?.withdraws[0]?.when).toContain(`not before ${time},`);
-  });
-
-  it("is never by an update that lets its Worker sign with it until then: that refuses, and the plan warns", () => {
-    const workers = [keys.holder("rounds-api", NAME, [OLD, OLDER], { superseded: { [OLDER]: LATELY } })];
-    const facts = scene({ before: [OLD, OLDER], after: [NOW], workers });
-    const { credentials, warnings } = describePlan(facts);
-    expect(credentials[0]?.withdraws).toMatchObject([{ stamp: OLD, refused: warnings[0]?.what }, { stamp: OLDER }]);
-    expect(warnings).toEqual([
-      {
-        name: NAME,
-        what:
-          `the update will refuse to drop ${OLD}: the Worker rounds-api signs with it until then. Keep it in \`generations\` and retire it by a later update; ` +
-          `\`generation: ${NOW}\` drops it at once, with all that it signed`,
-      },
-    ]);
-    const text = toMarkdown(describePlan(facts));
-    expect(text).toContain("### Warnings");
-    expect(text).not.toContain("### Stops working");
-  });
-
-  it("waits for nothing where the whole keyset is removed", () => {
-    const facts = scene({ before: [NOW, OLD], after: [], workers: [keys.holder("rounds-api", NAME, [NOW, OLD])] });
-    const removed = credentialOf({ ...facts, after: make.outputsOf({}) });
-    expect(removed?.actions).toEqual(["removed"]);
-    expect(removed?.withdraws.map(({ when }) => when)).toEqual(
-      Array(2).fill("with the delivery: nothing waits for what it signed when the whole keyset is removed"),
-    );
-  });
 });
 
 describe("an emergency", () => {
