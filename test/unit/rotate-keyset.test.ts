@@ -1,77 +1,13 @@
 // Proves what `npm run rotate` does to the stamps of keysets: in front, out (of `restore` too), back from the backup, and the
-// emergency, in every form of YAML, with comments and everything else kept, and what it refuses. Not that an update then does it.
+// emergency, each in every form of YAML, and what it refuses. Not long rows of edits (rotate-keyset-properties.test.ts), and not that
+// an update then does what the file says.
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { parse } from "yaml";
 import { main } from "../../operations/rotate";
-import { type Action, editStackFile, Refusal } from "../../operations/stack-file";
-
-const FILE = `config:
-  rollover:cloudflare: {accountId: 0123456789abcdef0123456789abcdef}
-  rollover:vault: { address: https://vault.example.com }
-  rollover:workers: { rounds-api: { probe: https://rounds.example.com/probe } } # asked
-  rollover:credentials:
-    flow: {kind: signing-keyset, maxTokenAge: 120s, backup: {vault: {path: a/flow}}, generations: ["2026-08-01", "2026-07-01"], deliver: [{ worker: rounds-api, as: KEYS }]} # one line
-    block:
-      kind: encryption-keyset
-      maxTokenAge: 90d
-      backup: { vault: { path: a/block } } # beside the others
-      generations: # of the list
-        # newest first
-        - "2026-08-01" # by Ann
-        - 2026-07-01   # by Bob
-      # after the list
-      deliver: [{ worker: rounds-api, as: STORE_KEYS }]
-    spread:
-      maxTokenAge: 120s
-      backup: { vault: { path: a/spread } }
-      generations: [
-        # inside
-        "2026-08-01", # by Ann
-        '2026-07-01' # by Bob
-      ] # behind
-      restore: [ "2026-07-01" ] # from the backup
-      kind: signing-keyset
-    listed:
-      kind: signing-keyset
-      maxTokenAge: 120s
-      generations: ["2026-08-01", "2026-07-01", "2026-06-01"] # three
-      restore:
-        # why
-        - "2026-06-01" # June
-        - "2026-07-01" # July
-      backup: { vault: { path: a/listed } }
-    single:
-      kind: signing-keyset
-      generation: 2026-08-01 # one
-      maxTokenAge: 120s
-      backup: { vault: { path: a/single } }
-    dual: { kind: signing-keyset, shape: dual, maxTokenAge: 120s, backup: { vault: { path: a/dual } }, generations: ["2026-08-01"], deliver: [{ worker: rounds-api, as: JWT_SECRET, alsoAs: JWT_SECRET_NEW }] }
-    bare: { kind: signing-keyset, maxTokenAge: 120s, generations: ["2026-08-01"] }
-    key: { kind: random, generations: ["2026-08-01"] }
-# the end
-`;
-const backedUp = ["flow", "block", "spread", "listed", "single", "dual"];
-
-interface Entry {
-  generation?: string;
-  generations?: string[];
-  restore?: string[];
-}
-
-const entriesOf = (text: string) =>
-  (parse(text) as { config: { "rollover:credentials": Record<string, Entry> } }).config["rollover:credentials"];
-
-function listsOf(text: string, name: string): { live: string[]; restore: string[]; atOnce: boolean } {
-  const { generation, generations, restore } = entriesOf(text)[name] ?? {};
-  return { live: generations ?? [generation ?? ""], restore: restore ?? [], atOnce: generations === undefined };
-}
-
-const edit = (name: string, action: Action, stamp = "2026-11-20", text = FILE) =>
-  editStackFile(text, [name], action, stamp);
+import { Refusal } from "../../operations/stack-file";
+import { edit, FILE, listsOf } from "./rotate-keyset-fixture";
 
 /** Lines that come and go, each with its sign. */
 const diffOf = ({ diff }: { diff: string }) => diff.split("\n").filter((line) => /^[+-]/.test(line));
@@ -191,84 +127,6 @@ describe("--emergency", () => {
     const why = "key is of kind random, and --emergency is for keysets; rotate it, and retire the old stamp";
     expect(() => edit("key", "emergency")).toThrow(new Refusal(why));
   });
-});
-
-describe("any edits, one after the other", () => {
-  const rows = fc.array(
-    fc.tuple(
-      fc.constantFrom(...backedUp),
-      fc.constantFrom<Action>("rotate", "rotate", "retire", "rollback", "restore", "restore", "emergency"),
-      fc.integer({ min: 1, max: 28 }),
-    ),
-    { minLength: 40, maxLength: 40 },
-  );
-  // Those behind a stamp go with it, those in a block of `restore` with the whole of it.
-  const comments = (FILE.match(/#.*/g) ?? []).filter((text) => !/by |June|July|why/.test(text));
-
-  it.each(["\n", "\r\n"])(
-    "leave exactly the wanted lists, and every comment (line ends %j)",
-    { timeout: 60_000 },
-    (eol) => {
-      expect(comments).toHaveLength(12);
-      const done = new Map<Action, number>();
-      const file = FILE.replaceAll("\n", eol);
-      fc.assert(
-        fc.property(rows, (steps) => {
-          let text = file;
-          for (const [name, action, day] of steps) {
-            const stamp = `2026-${action === "restore" ? "05" : "09"}-${String(day).padStart(2, "0")}`;
-            const was = listsOf(text, name);
-            if (action === "rotate" && was.live.length > 6) continue;
-            const others = Object.entries(entriesOf(text)).filter(([other]) => other !== name);
-            try {
-              text = edit(name, action, stamp, text).text;
-            } catch (error) {
-              if (!(error instanceof Refusal)) throw error;
-              expect(isRefused(name, action, stamp, was), error.message).toBe(true);
-              continue;
-            }
-            done.set(action, (done.get(action) ?? 0) + 1);
-            const now = listsOf(text, name);
-            expect(now).toEqual(wanted(action, stamp, was, now.live[0] ?? ""));
-            if (action === "rotate" || action === "emergency") {
-              expect(now.live[0]?.startsWith(stamp) && !was.live.includes(now.live[0])).toBe(true);
-            }
-            expect(Object.entries(entriesOf(text)).filter(([other]) => other !== name)).toEqual(others);
-            for (const comment of comments) expect(text).toContain(comment);
-            expect(text.split(eol).join("")).not.toMatch(/[\r\n]/);
-          }
-        }),
-        { numRuns: 8 },
-      );
-      for (const action of ["rotate", "retire", "rollback", "restore", "emergency"] as const) {
-        expect(done.get(action) ?? 0).toBeGreaterThan(5);
-      }
-    },
-  );
-
-  type Lists = ReturnType<typeof listsOf>;
-
-  function wanted(action: Action, stamp: string, { live, restore, atOnce }: Lists, added: string): Lists {
-    const last = live.at(-1);
-    switch (action) {
-      case "rotate":
-        return { live: atOnce ? [added] : [added, ...live], restore, atOnce };
-      case "retire":
-        return { live: live.slice(0, -1), restore: restore.filter((one) => one !== last), atOnce };
-      case "rollback":
-        return { live: [live[1] ?? "", live[0] ?? "", ...live.slice(2)], restore, atOnce };
-      case "restore":
-        return { live: [...live, stamp], restore: [...restore, stamp], atOnce: false };
-      case "emergency":
-        return { live: [added], restore: [], atOnce: true };
-    }
-  }
-
-  function isRefused(name: string, action: Action, stamp: string, { live }: Lists): boolean {
-    if (action === "retire" || action === "rollback") return live.length < 2;
-    const isThird = name === "dual" && live.length === 2;
-    return action === "rotate" ? isThird : action === "restore" && (isThird || live.includes(stamp));
-  }
 });
 
 describe("npm run rotate", () => {
