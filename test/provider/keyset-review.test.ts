@@ -5,11 +5,10 @@ import * as http from "node:http";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CloudflareError } from "../../components/cloudflare/api";
 import type { Inputs } from "../../components/cloudflare/worker-secret-set.provider";
 import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
 import { close, listen } from "../cloud/faults";
-import { credential, Holder, keysIn } from "./keysets";
+import { credential, Holder, keysIn, refusal } from "./keysets";
 
 const entry = path.join(__dirname, "../fixtures/keyset-worker.ts");
 const [a, b, c] = ["2026-01-01", "2026-01-02", "2026-01-03"];
@@ -42,15 +41,6 @@ afterAll(async () => {
 
 const holds = (spec: ConstructorParameters<typeof Holder>[1] = {}, script = "keyset", change: Partial<Inputs> = {}) =>
   new Holder(cf, spec, script, change);
-
-async function refusal(work: Promise<unknown>): Promise<string> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof CloudflareError)) throw new Error(`no CloudflareError, but ${String(error)}`);
-  return error.message;
-}
 
 /** The time that a refusal names, in ms since 1970. */
 function until(text: string): number {

@@ -3,9 +3,8 @@
 // dropped, and what a verifier asks of the Worker that signs. Not proven: what the engine makes of it (test/engine).
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { CloudflareError } from "../../components/cloudflare/api";
 import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import { credential, DyingApi, Holder } from "./keysets";
+import { credential, DyingApi, Holder, refusal } from "./keysets";
 
 const entry = path.join(__dirname, "../fixtures/keyset-worker.ts");
 const [a, b, c, d] = ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04"];
@@ -20,15 +19,6 @@ afterAll(() => cf.stop());
 
 const holds = (spec: ConstructorParameters<typeof Holder>[1] = {}, script: string = spec.shape ?? "keyset") =>
   new Holder(cf, spec, script);
-
-async function refusal(work: Promise<unknown>): Promise<string> {
-  const error: unknown = await work.then(
-    () => undefined,
-    (reason: unknown) => reason,
-  );
-  if (!(error instanceof CloudflareError)) throw new Error(`no CloudflareError, but ${String(error)}`);
-  return error.message;
-}
 
 const short = (sequence: string[]) => sequence.map((set) => set.replaceAll("2026-01-0", ""));
 

@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
-import { CloudflareApi } from "../../components/cloudflare/api";
+import { CloudflareApi, CloudflareError } from "../../components/cloudflare/api";
 import type { KeysetSpec } from "../../components/cloudflare/keyset-steps";
 import { workerDelivery, type Outputs as Intended } from "../../components/cloudflare/worker-delivery.provider";
 import { type Inputs, type Outputs, workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
@@ -206,4 +206,14 @@ export function keysIn(secrets: Record<string, string>): Omit<Held, "at"> {
   if (set === undefined) return { signs: first, verifies: [first, second].filter((text) => text !== undefined) };
   const { active, keys } = JSON.parse(set) as { active: string; keys: { kid: string; k: string }[] };
   return { signs: keys.find(({ kid }) => kid === active)?.k, verifies: keys.map(({ k }) => k) };
+}
+
+/** The text of the CloudflareError that ends the work; anything else, success included, fails the test. */
+export async function refusal(work: Promise<unknown>): Promise<string> {
+  const error: unknown = await work.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  if (!(error instanceof CloudflareError)) throw new Error(`no CloudflareError, but ${String(error)}`);
+  return error.message;
 }
