@@ -13,7 +13,7 @@
  * export default {
  *   async fetch(request: Request, env: Env): Promise<Response> {
  *     const client = request.headers.get("cf-connecting-ip");
- *     const token = request.headers.get("authorization");
+ *     const token = (await roundOf(request, env))?.rid; // of a token that was verified
  *     return (await rateLimited(request, env, { client, token })) ?? handle(request, env);
  *   },
  * };
@@ -23,7 +23,7 @@
 export interface RateLimitKeys {
   /** The client's id or address. Not a value that the client may choose at will: it would choose a new one each time. */
   client?: string | null | undefined;
-  /** The whole token, or a part that stays the same while the client uses it. Only its hash is counted by. */
+  /** A part of the verified token that stays the same while the client uses it: its text can be varied. Only its hash is counted by. */
   token?: string | null | undefined;
 }
 
@@ -47,7 +47,7 @@ export async function rateLimited(request: Request, env: object, keys: RateLimit
   const bindings = env as Record<string, unknown>;
   const { pathname } = new URL(request.url);
   const limit = parseLimits(bindings["ROLLOVER_RATE_LIMITS"]).find(
-    ({ route }) => route === `${request.method} ${pathname}` || route === `* ${pathname}`,
+    (entry) => entry?.route === `${request.method} ${pathname}` || entry?.route === `* ${pathname}`,
   );
   if (!limit || (await isAllowed(bindings[limit.binding], await keyOf(limit.per, keys)))) return undefined;
   const headers = { "retry-after": String(limit.periodSeconds), "cache-control": "no-store" };
@@ -58,8 +58,11 @@ async function isAllowed(binding: unknown, key: string): Promise<boolean> {
   const { limit } = (binding ?? {}) as { limit?: unknown };
   if (typeof limit !== "function") return true;
   try {
-    const { success } = await (binding as { limit(by: { key: string }): Promise<{ success: boolean }> }).limit({ key });
-    return success;
+    const { success } = await (binding as { limit(by: { key: string }): Promise<{ success?: boolean }> }).limit({
+      key,
+    });
+    // Whatever is no plain refusal is a mistake of the binding.
+    return success !== false;
   } catch {
     return true;
   }
@@ -73,10 +76,10 @@ async function keyOf(per: Limit["per"], keys: RateLimitKeys): Promise<string> {
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function parseLimits(text: unknown): Limit[] {
+function parseLimits(text: unknown): (Limit | null)[] {
   try {
     const list: unknown = JSON.parse(String(text));
-    return Array.isArray(list) ? (list as Limit[]) : [];
+    return Array.isArray(list) ? (list as (Limit | null)[]) : [];
   } catch {
     return [];
   }

@@ -85,7 +85,7 @@ export function workerSecretSet(
       if (same) return { outs: { ...news, drift: [], activations: olds.activations } };
       const handOver = (set: Delivered) => push(api, { ...news, ...set });
       const prepared = await prepareKeysets(news, olds, handOver).catch(async (error: unknown) => {
-        if (error instanceof CloudflareError) await alert(error.message);
+        if (error instanceof CloudflareError) await alert(`Worker ${news.worker}: ${error.message}`);
         throw error;
       });
       return { outs: { ...news, drift: [], activations: await deliver(api, news, olds, prepared) } };

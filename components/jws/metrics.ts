@@ -69,6 +69,7 @@ export class JwsMetrics {
     this.#limited.add(route);
   }
 
+  /** @param route few and fixed, not a path that anybody may make up: each has counters for ever */
   requestTook(route: string, milliseconds: number): void {
     this.#durations.add(route, milliseconds / 1000);
   }

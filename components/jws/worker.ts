@@ -82,6 +82,12 @@ export async function verify(keyset: Keyset<"HS256">, token: string, options: Ve
   }
 }
 
+/**
+ * Base64url without padding, whose last character has no bits that do not count (RFC 7515, section 2): jose takes further forms of the same
+ * signature, and whoever counts or remembers tokens by their text would take those for other tokens. 43 characters are an HS256.
+ */
+const COMPACT = /^[\w-]+\.[\w-]*\.(?:[\w-]{42}[AEIMQUYcgkosw048])?$/;
+
 /** By the header, which nobody has vouched for yet: it only chooses among the keys that are accepted. */
 function candidates(keyset: Keyset<"HS256">, token: string): readonly Key[] {
   // Five parts are a JWE; jose would read its header too.
@@ -93,6 +99,7 @@ function candidates(keyset: Keyset<"HS256">, token: string): readonly Key[] {
     throw new TokenError("malformed");
   }
   if (header.alg !== ALGORITHM) throw new TokenError("algorithm");
+  if (!COMPACT.test(token)) throw new TokenError("malformed");
   return keysFor(keyset, header.kid);
 }
 

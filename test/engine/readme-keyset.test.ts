@@ -204,6 +204,7 @@ function fillIn(): void {
     for (const name of ["gateway", "pages-api"])
       for (const [key, value] of Object.entries({ probe: cloud.probeUrl(name), answers: 5, settle: "0s" }))
         set(["rollover:workers", name, key], value);
+    for (const name of ["rounds-api", "gateway", "pages-api"]) set(["rollover:workers", name, "within"], "10s");
     // The shares are of the last minutes, and the test is shorter.
     for (const [key, value] of Object.entries({ maxTokenAge: "1s", retireBelow: 1 }))
       set(["rollover:credentials", NAME, key], value);

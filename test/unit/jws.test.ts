@@ -206,6 +206,9 @@ describe("verify: what else it refuses", () => {
       expect(await refused(verify(LIVE, text as string))).toMatch(/^(malformed|algorithm)$/);
     expect(await refused(verify(LIVE, jwe))).toBe("malformed");
     expect(await refused(verify(LIVE, `${good}!`))).toBe("malformed");
+    // Other texts of the same signature, which jose takes: whoever counts tokens by their text would count them apart.
+    const others = [`${good} `, `${good}=`, `${good.slice(0, -3)} ${good.slice(-3)}`, good.replace(/.$/, nextInLine)];
+    for (const other of others) expect(await refused(verify(LIVE, other)), other.slice(-4)).toBe("malformed");
   });
 
   it("throws nothing but TokenError whatever is given, and never repeats it", async () => {
@@ -225,3 +228,9 @@ describe("verify: what else it refuses", () => {
     );
   });
 });
+
+/** The character after it in base64url's alphabet: of a last one, other bits that do not count. */
+function nextInLine(last: string): string {
+  const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  return alphabet.charAt(alphabet.indexOf(last) + 1);
+}
