@@ -10,8 +10,9 @@ import { rawSettings, SECRETS } from "../components/rotation/raw-config";
 import { lineDiff } from "./line-diff";
 import { type Action, confirm, entryOf, planFor, type Today } from "./stack-file/credential";
 import { listOf } from "./stack-file/lists";
+import { type Place, placesOf, refuseFurther } from "./stack-file/reach";
 import { revoked } from "./stack-file/revoke";
-import { eolOf, parse, Refusal, spliced } from "./stack-file/text";
+import { eolOf, parse, parseEdited, Refusal, spliced } from "./stack-file/text";
 
 export { type Action, Refusal };
 
@@ -49,9 +50,9 @@ export function editStackFile(
       whole,
       plans.flatMap((plan) => plan.splices),
     );
-    const after = parse(edited);
+    const after = parseEdited(edited);
     for (const { name, expected } of plans) confirm(after, name, expected);
-    return { text: edited, notes: plans.flatMap((plan) => plan.notes) };
+    return { text: edited, notes: plans.flatMap((plan) => plan.notes), places: names.flatMap(placesOf) };
   });
 }
 
@@ -78,7 +79,8 @@ export function invalidateIn(
       edited = one.text;
       notes.push(one.note);
     }
-    return { text: edited, notes };
+    const places = targets.map(({ kind, name }) => ["config", "rollover:turso", `${kind}s`, name, "invalidated"]);
+    return { text: edited, notes, places };
   });
 }
 
@@ -94,10 +96,13 @@ function refuseRepeated(names: readonly string[]): void {
 }
 
 /** A file whose last line does not end is edited as if it did. */
-function edit(text: string, work: (whole: string) => { text: string; notes: string[] }): Edited {
+function edit(text: string, work: (whole: string) => { text: string; notes: string[]; places: Place[] }): Edited {
   const missing = text === "" || text.endsWith("\n") ? "" : eolOf(text);
-  const { text: whole, notes } = work(text + missing);
-  checkModel(parse(whole));
+  const before = parse(text + missing);
+  const { text: whole, notes, places } = work(text + missing);
+  const after = parseEdited(whole);
+  refuseFurther(before, after, places);
+  checkModel(after);
   const edited = missing === "" ? whole : whole.slice(0, -missing.length);
   return { text: edited, diff: lineDiff(text, edited), notes };
 }

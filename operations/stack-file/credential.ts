@@ -43,6 +43,9 @@ export interface Edit {
 
 export function planFor(document: Document, text: string, name: string, action: Action, today: Today): Plan {
   const entry = entryOf(document, name);
+  // What leaves with a stamp hangs on it.
+  if (!entry.has("kind"))
+    throw new Refusal(`${name}: it has no kind of its own, but maybe by a merge key; write the entry out in full`);
   const isTurso = entry.get("kind") === "turso";
   const single: unknown = entry.get("generation", true);
   const list: unknown = entry.get("generations", true);

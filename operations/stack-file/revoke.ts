@@ -5,7 +5,7 @@ import type { Stamp, TursoTarget } from "../../components/rotation/model";
 import { closest, listed } from "../../components/rotation/problem";
 import { compareStamps, nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import { pairOf, scalarOf } from "./lists";
-import { addPair, nextLine, parse, rangeOf, Refusal, spliced, type Splice } from "./text";
+import { addPair, nextLine, parse, parseEdited, rangeOf, Refusal, spliced, type Splice } from "./text";
 
 /** `group/NAME` or `database/NAME`, as the command takes it. */
 export function parseTarget(text: string): TursoTarget | undefined {
@@ -35,7 +35,7 @@ export function revoked(
   const old: unknown = turso.getIn(path);
   const stamp = next(target, old === undefined || old === null ? undefined : parseStamp(old), today);
   const edited = commented(spliced(text, [putAt(turso, path, `"${stamp}"`, text)]), path, reason);
-  const found: unknown = (parse(edited).getIn(["config", "rollover:turso"]) as YAMLMap).getIn(path);
+  const found: unknown = (parseEdited(edited).getIn(["config", "rollover:turso"]) as YAMLMap).getIn(path);
   if (found !== stamp)
     throw new Refusal(`${kind}/${name} is written in a form that this command cannot edit; edit it by hand`);
   return { text: edited, note: noteOf(target, reach) };
@@ -73,7 +73,7 @@ function plain(name: string): string {
 
 /** Puts the reason behind the stamp, in place of the one before; in a flow mapping there is no room for it. */
 function commented(text: string, path: string[], reason: string | undefined): string {
-  const node: unknown = parse(text).getIn(["config", "rollover:turso", ...path], true);
+  const node: unknown = parseEdited(text).getIn(["config", "rollover:turso", ...path], true);
   if (reason === undefined || !isScalar(node)) return text;
   const { end } = rangeOf(node);
   const rest = text.slice(end, nextLine(text, end));

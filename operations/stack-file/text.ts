@@ -14,11 +14,30 @@ export class Refusal extends Error {
 }
 
 export function parse(text: string): Document {
+  const { document, why } = read(text);
+  if (why !== undefined) throw new Refusal(`the stack file is no YAML: ${why}`);
+  return document;
+}
+
+/** The same of what an edit made of a file that was YAML before. */
+export function parseEdited(text: string): Document {
+  const { document, why } = read(text);
+  if (why === undefined) return document;
+  const form = "the stack file holds a form that this command cannot edit";
+  throw new Refusal(`${form} (it would be no YAML: ${why}); edit it by hand`);
+}
+
+/** The parser's own messages quote the text, which may hold anything; the place is enough. */
+function read(text: string): { document: Document; why?: string } {
   const document = parseDocument(text, { merge: true });
   const [error] = document.errors;
-  // The parser's message quotes the line, which may hold anything; its place is enough.
-  if (error) throw new Refusal(`the stack file is no YAML: ${error.code} at line ${error.linePos?.[0].line ?? "?"}`);
-  return document;
+  if (error) return { document, why: `${error.code} at line ${error.linePos?.[0].line ?? "?"}` };
+  try {
+    document.toJS();
+    return { document };
+  } catch {
+    return { document, why: "an alias or a merge key of it stands for nothing that it can stand for" };
+  }
 }
 
 /** They must not overlap. What is put where something else is taken out stands before what follows that. */
