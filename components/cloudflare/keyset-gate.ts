@@ -2,7 +2,17 @@
 import type { ConsumerRecord } from "../credential";
 import { CloudflareError } from "./api";
 import { askProbe, describe, type Entry, type Generations, type Report } from "./attest";
-import { droppedBy, heldBy, type KeysetInputs, signs, signsElse, type Step, time, unrecorded } from "./keyset-step";
+import {
+  droppedBy,
+  heldBy,
+  type KeysetInputs,
+  mayGoAt,
+  signs,
+  signsElse,
+  type Step,
+  time,
+  unrecorded,
+} from "./keyset-step";
 
 /** So many reports are asked for before keys change: each is one isolate's. */
 const reportsAsked = 5;
@@ -26,13 +36,9 @@ export async function gate(step: Step, news: KeysetInputs, reports: Report[]): P
   await knownTo(step, news.verifiers[credential] ?? []);
   if (dropped.length === 0) return 0;
   const lost = unrecorded(step, reports).filter((tag) => !isLive(tag));
-  const ends = [
-    // A state that is new, as of a Worker under another name, does not know until when the others have signed.
-    ...dropped.map(({ tag }) => time(activation.superseded[tag] ?? activation.since)),
-    ...lost.map(() => Date.now()),
-    ...(spec.verifyOnly ? await signedUntil(step, news.signers[credential], dropped) : []),
-  ].map((ended) => ended + Math.max(spec.maxTokenAgeMs, was.maxTokenAgeMs) + spec.settleMs);
-  const end = Math.max(0, ...ends);
+  const elsewhere = spec.verifyOnly ? await signedUntil(step, news.signers[credential], dropped) : [];
+  const tags = dropped.map(({ tag }) => tag);
+  const end = mayGoAt(step, tags, [...lost.map(() => Date.now()), ...elsewhere]);
   const rest = end - Date.now();
   if (rest > spec.drainMs) {
     const when = new Date(end).toISOString();

@@ -101,6 +101,26 @@ export function unrecorded({ credential, activation }: Step, reports: Report[]):
   return [...new Set(tags)].filter((tag) => tag !== activation.tag);
 }
 
+/** What decides on when a key may go. Public, so that a plan can tell beforehand. */
+export interface Waiting {
+  spec: Pick<KeysetSpec, "maxTokenAgeMs" | "settleMs">;
+  was: Pick<KeysetSpec, "maxTokenAgeMs">;
+  activation: Pick<Activation, "since" | "superseded">;
+}
+
+/**
+ * From when on the keys of these tags may go, in milliseconds since 1970: all that they signed is too old by then, also for the
+ * maximum age of the last delivery. 0 where there is none.
+ *
+ * @param more Ends of their use that state does not know.
+ */
+export function mayGoAt({ spec, was, activation }: Waiting, tags: string[], more: number[] = []): number {
+  // A state that is new, as of a Worker under another name, does not know until when the others have signed.
+  const ends = [...tags.map((tag) => time(activation.superseded[tag]) || time(activation.since)), ...more];
+  const wait = Math.max(spec.maxTokenAgeMs, was.maxTokenAgeMs) + spec.settleMs;
+  return Math.max(0, ...ends.map((ended) => ended + wait));
+}
+
 /** Milliseconds since 1970; 0 where it is no time. */
 export function time(text: string | undefined): number {
   return Date.parse(text ?? "") || 0;

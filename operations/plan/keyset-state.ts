@@ -112,6 +112,6 @@ function heldIn(resource: Resource | undefined, name: string): Holder["held"] {
 }
 
 /** The tag of a stamp that the Worker holds. */
-export function tagOf({ held }: Holder, stamp: string): string | undefined {
+export function tagOf({ held }: Pick<Holder, "held">, stamp: string): string | undefined {
   return held.find((one) => one.stamp === stamp)?.tag;
 }

@@ -1,7 +1,8 @@
 /**
  * Keysets' part of the plan: what is announced, backed up and brought back, and when a key may be dropped at the earliest. The
- * rule itself is in components/cloudflare/keyset-gate.ts; here it is told beforehand.
+ * rule itself is in components/cloudflare/keyset-gate.ts; here it is told beforehand, from what state has.
  */
+import { mayGoAt, time } from "../../components/cloudflare/keyset-step";
 import { formatDuration } from "../../components/rotation/duration";
 import { listed } from "../../components/rotation/problem";
 import type { Note } from "./debts";
@@ -94,27 +95,30 @@ function whenDropped(keyset: Keyset, stamp: string, after: Summary | undefined, 
   const { did, reads } = wordsOf(keyset.kind);
   if (!after) return `with the delivery: nothing waits for what it ${did} when the whole keyset is removed`;
   if (after.change === "breaks at once") return "with the delivery, at once";
-  const gates = keyset.holders.flatMap((one) =>
-    one.spec && one.was && one.activation ? [{ ...one, ...one.spec }] : [],
-  );
-  // A Worker that only verifies waits by what the one that signs says of its current key.
-  const signer = keyset.holders.find(isSigner)?.activation;
-  const ends = gates.flatMap((one) => {
-    const own = Date.parse(one.activation?.superseded[tagOf(one, stamp) ?? ""] ?? "");
-    const signed = isSigner(one) ? NaN : Date.parse(signer?.since ?? "") + one.attestedMs;
-    return [own, signed].flatMap((ended) => (Number.isNaN(ended) ? [] : [ended + one.maxTokenAgeMs + one.settleMs]));
+  const gates = keyset.holders.flatMap(({ spec, was, activation, ...one }) => {
+    const tag = tagOf(one, stamp);
+    return spec && was && activation && tag !== undefined ? [{ spec, was, activation, tag }] : [];
   });
-  if (ends.length === 0) return `with the delivery: state knows nothing that it ${did}, so nothing is waited for`;
-  const end = Math.max(...ends);
-  const time = new Date(end).toISOString();
-  const age = formatDuration(Math.max(...gates.map(({ maxTokenAgeMs }) => maxTokenAgeMs)));
-  const drain = Math.min(...gates.map(({ drainMs }) => drainMs));
-  const below = Math.min(...gates.map(({ retireBelow }) => retireBelow));
+  if (gates.length === 0)
+    return "with the delivery: as state has it, no Worker that is still handed keys holds it, so nothing is waited for";
+  // A Worker that only verifies waits by what the one that signs says of its keys.
+  const signer = keyset.holders.find(({ spec }) => spec?.verifyOnly === false)?.activation;
+  const end = Math.max(
+    ...gates.map((one) => {
+      const signed = one.spec.verifyOnly ? [signer?.since, signer?.superseded[one.tag]].map(time) : [];
+      const elsewhere = signed.filter((ended) => ended > 0).map((ended) => ended + one.spec.attestedMs);
+      return mayGoAt(one, [one.tag], elsewhere);
+    }),
+  );
+  const at = new Date(end).toISOString();
+  const age = formatDuration(Math.max(...gates.flatMap(({ spec, was }) => [spec.maxTokenAgeMs, was.maxTokenAgeMs])));
+  const drain = Math.min(...gates.map(({ spec }) => spec.drainMs));
+  const below = Math.min(...gates.map(({ spec }) => spec.retireBelow));
   const share =
     below < 1 ? `; refused while more than ${Math.round(below * 1000) / 10} % of what a Worker ${reads} needs it` : "";
-  if (end <= now.getTime()) return `with the delivery: since ${time} all that it ${did} is older than ${age}${share}`;
+  if (end <= now.getTime()) return `with the delivery: since ${at} all that it ${did} is older than ${age}${share}`;
   const early = drain > 0 ? `waits (${formatDuration(drain)} at most) or refuses` : "refuses";
-  return `not before ${time}, when all that it ${did} is older than ${age}; before that the update ${early}${share}`;
+  return `not before ${at}, when all that it ${did} is older than ${age}; before that the update ${early}${share}`;
 }
 
 function whyAtOnce({ kind, backups }: Keyset, gone: string[], { maxTokenAge }: Summary): string {

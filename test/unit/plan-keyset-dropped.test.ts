@@ -23,13 +23,33 @@ describe("when a key is dropped", () => {
     );
   });
 
-  it("is at once where that time is over, or none is known", () => {
+  it("is at once where that time is over, or no Worker holds it", () => {
     expect(dropped({ superseded: { [OLD]: "2026-11-21T11:57:00.000Z" }, retireBelow: 1 })).toBe(
       "with the delivery: since 2026-11-21T12:00:00.000Z all that it signed is older than 2m",
     );
-    const unknown = "with the delivery: state knows nothing that it signed, so nothing is waited for";
-    expect(dropped({})).toBe(unknown);
-    expect(dropped({ superseded: { [OLD]: "no time" } })).toBe(unknown);
+    expect(dropped({}, { workers: [keys.holder("rounds-api", NAME, [NOW])] })).toBe(
+      "with the delivery: as state has it, no Worker that is still handed keys holds it, so nothing is waited for",
+    );
+  });
+
+  it("is counted from when the Worker was told to use its current key where nobody recorded when the other one ended", () => {
+    for (const superseded of [{}, { [OLD]: "no time" }])
+      expect(dropped({ since: LATELY, superseded, retireBelow: 1 })).toBe(
+        `not before ${time}, when all that it signed is older than 2m; before that the update waits (5m at most) or refuses`,
+      );
+  });
+
+  it("is counted by the longer maxTokenAge of what is delivered now and then", () => {
+    const worker = keys.holder("rounds-api", NAME, [NOW, OLD], { superseded: { [OLD]: LATELY }, retireBelow: 1 });
+    const made = scene({ before: [NOW, OLD], after: [NOW], workers: [] });
+    const state = { ...made.state, resources: [...made.state.resources, worker] };
+    const [shorter, longer] = [60_000, 300_000].map((maxTokenAgeMs) => {
+      const spec = { ...keys.specOf({ retireBelow: 1 }), maxTokenAgeMs };
+      const steps = [...made.steps, make.step("update", worker, { keysets: { [NAME]: spec } })];
+      return credentialOf({ ...made, steps, state })?.withdraws[0]?.when;
+    });
+    expect(shorter).toContain(`not before ${time}, when all that it signed is older than 2m;`);
+    expect(longer).toContain("not before 2026-11-21T12:04:00.000Z, when all that it signed is older than 5m;");
   });
 
   it("is the latest of all its Workers, with the wait that config sets now", () => {
