@@ -8,7 +8,7 @@ export interface Other {
   name: string;
   /** Taken out of state and left where it is. */
   kept: boolean;
-  /** What its deletion takes along. */
+  /** What its deletion takes along, or that of the old one where it is replaced. */
   loss?: string;
 }
 
@@ -24,10 +24,17 @@ const WORDS: Record<string, string> = {
   Ruleset: "Rate limits of the zone",
 };
 
-const LOSSES: Record<string, string> = {
-  Database: "with all of its data",
-  WorkersScript: "the Worker stops answering",
-  Ruleset: "its routes are not limited any more",
+const LOSSES: Record<string, Record<string, string>> = {
+  delete: {
+    Database: "with all of its data",
+    WorkersScript: "the Worker stops answering",
+    Ruleset: "its routes are not limited any more",
+  },
+  // A new one is made, and the old one goes.
+  replace: {
+    Database: "with all of its data",
+    WorkersScript: "the script under its old name goes, with its secrets",
+  },
 };
 
 export function describeOthers(steps: Step[]): Other[] {
@@ -37,7 +44,8 @@ export function describeOthers(steps: Step[]): Other[] {
     const known = (["create", "update", "replace", "delete"] as const).find((one) => one === op);
     if (!known || isOurs || urn.includes("::pulumi:")) return [];
     const kept = op === "delete" && (oldState?.retainOnDelete === true || kind === "TursoSettings");
-    const loss = op === "delete" && !kept ? LOSSES[kind] : undefined;
+    // The server keeps an old one that is replaced as it keeps one that is deleted.
+    const loss = oldState?.retainOnDelete === true || kept ? undefined : LOSSES[op]?.[kind];
     return [{ op: known, kind: WORDS[kind] ?? kind, name: nameOf(urn), kept, ...(loss === undefined ? {} : { loss }) }];
   });
 }

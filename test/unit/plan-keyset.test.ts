@@ -204,6 +204,16 @@ it("warns that the form of a keyset cannot change in place", () => {
   ]);
 });
 
+it("says what goes with a Worker's script that is replaced, unless the server keeps it", () => {
+  const same = make.outputsOf({});
+  const lossOf = (retainOnDelete: boolean) => {
+    const script = keys.resource("WorkersScript", "rounds-api", { retainOnDelete });
+    return describePlan(make.facts(same, same, [script], [make.step("replace", script)])).others[0]?.loss;
+  };
+  expect(lossOf(false)).toBe("the script under its old name goes, with its secrets");
+  expect(lossOf(true)).toBeUndefined();
+});
+
 it("counts neither a key nor its backup as a debt, which nobody outside could withdraw", () => {
   const same = make.outputsOf({ [NAME]: keys.keyset([NOW]) });
   const left = [keys.resource("RandomBytes", `${NAME}@${NOW}`), keys.vaultKey(NAME, NOW)];
