@@ -23,8 +23,9 @@ export function parseAlerts(raw: unknown, problems: Problem[]): Alerts {
     dailyVerificationFailures: fields.integer("dailyVerificationFailures", 0, MOST, 10),
     verificationFailureRatio: parseShare(fields, "verificationFailureRatio", 0.01),
     oldKeyRatio: parseShare(fields, "oldKeyRatio", 0.2),
-    // Below the last bucket but one of components/jws/metrics.ts: what lies in the last has no bound.
-    latencyP99Ms: fields.duration("latencyP99", 1, 2000, 500),
+    // From the first bucket of components/jws/metrics.ts, within which nothing can be told apart, to below the last but one: what
+    // lies in the last has no bound.
+    latencyP99Ms: fields.duration("latencyP99", 5, 2000, 500),
     dailyRateLimited: fields.integer("dailyRateLimited", 0, MOST, 100),
   };
 }
