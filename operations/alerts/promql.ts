@@ -3,8 +3,8 @@
 /**
  * What the counters of a metric have counted within `window`, over all Workers' isolates. `increase` alone leaves out the
  * first sample of each series, and an isolate's whole life may lie between two scrapes: of a series that was not there
- * in the hour before the window, its highest value counts. Not so where Prometheus itself was not there yet: a counter
- * that it meets for the first time has counted long before.
+ * in the hour before the window, its highest value counts. Not so where Prometheus reached, in that hour, none of the
+ * addresses, or not this series' own: a counter that it meets for the first time, or again, has counted long before.
  *
  * @param all Matchers of everything that is scraped from the Workers.
  * @param more Further matchers of this metric.
@@ -12,10 +12,15 @@
  */
 export function counted(metric: string, window: string, all: string[], more: string[] = [], by: string[] = []): string {
   const series = selector(metric, [...all, ...more]);
-  const before = (what: string) => `last_over_time(${what}[1h] offset ${window})`;
+  const before = `[1h] offset ${window}`;
+  // `up` is 0 where a scrape failed. Counters summed elsewhere may bear an isolate's instance, which has no `up`.
+  const reached = `max_over_time(${selector("up", all)}${before})`;
   return [
     by.length === 0 ? "sum(" : `sum by (${by.join(", ")}) (`,
-    `  (max_over_time(${series}[${window}]) unless ${before(series)} and on() ${before(selector("up", all))})`,
+    `  (max_over_time(${series}[${window}])`,
+    `    unless last_over_time(${series}${before})`,
+    `    unless on(job, instance) (${reached} == 0)`,
+    `    and on() (${reached} == 1))`,
     `  or increase(${series}[${window}])`,
     ")",
   ].join("\n");

@@ -39,12 +39,16 @@ const WINDOW = "10m";
 const WINDOW_MS = 600_000;
 const MINUTE = 60_000;
 
+/** Anybody can have a token refused, and in a quiet night one is a large share: so many within WINDOW at the least. */
+const FEWEST_FAILURES = 5;
+
 /** What the label `kid` holds in place of kids: the key that signs, and the other one. */
 const DUAL = ["primary", "other"];
 const STAMP = "[0-9]{4}-[0-9]{2}-[0-9]{2}([.][0-9]+)?";
 
 const HEADER = ` Alerting rules for Prometheus, made by \`npm run alerts\` from the stack's config; not to be edited.
- Make them again after each change of generations or of rollover:alerts: they name the live keys.`;
+ They name the live keys: make them again before the update that adds a key, after one that drops a key, and after each
+ change of rollover:alerts.`;
 
 /** The rule file, YAML. */
 export function ruleFile(watched: Watched, scope: Scope): string {
@@ -81,12 +85,12 @@ function tokenRules({ alerts, signing }: Watched, scope: Scope): Rule[] {
     {
       alert: "TokenVerificationFailureRatio",
       // Where nothing is accepted at all, the second sum is empty.
-      expr: `${failed(WINDOW)}\n/ (${failed(WINDOW)} + (${passed} or vector(0)))\n> ${alerts.verificationFailureRatio}`,
+      expr: `(${failed(WINDOW)} >= ${FEWEST_FAILURES})\n/ (${failed(WINDOW)} + (${passed} or vector(0)))\n> ${alerts.verificationFailureRatio}`,
       for: "2m",
       ...labelled("critical", scope),
       annotations: {
         summary: `{{ $value | humanizePercentage }} of the tokens are refused, more than ${percent(alerts.verificationFailureRatio)}`,
-        description: back,
+        description: `Look at token_verification_failures_total by its label \`reason\` first: anyone can make tokens that are refused as \`malformed\`, \`algorithm\` or \`unknown-key\`, and where no honest client is refused no key is at fault. ${back}`,
       },
     },
   ];
@@ -106,10 +110,12 @@ function keyRules({ alerts, signing }: Watched, scope: Scope): Rule[] {
     {
       alert: "RetiredKeyAccepted",
       expr: `${counted("token_verifications_total", WINDOW, matchers(scope), retiredKids(signing), ["kid"])} > 0`,
+      // Not shorter than the window: what was accepted up to the update, and still lies in the window after it, is no fault.
+      for: WINDOW,
       ...labelled("critical", scope),
       annotations: {
-        summary: "A token of the key `{{ $labels.kid }}` was accepted, which is no live generation any more",
-        description: `Live are ${listed(live)}. A Worker still holds the old set: compare the probes of all that verify, run \`pulumi up\`, and deliver by hand to Workers outside the stack. If the rules are older than the config, make them again.`,
+        summary: "Tokens of the key `{{ $labels.kid }}` are accepted, which is no live generation any more",
+        description: `Live are ${listed(live)}. A Worker still holds the old set: compare the probes of all that verify, run \`pulumi up\`, and deliver by hand to Workers outside the stack. If the key was added after these rules were made, make them again.`,
       },
     },
   ];

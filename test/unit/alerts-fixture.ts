@@ -47,9 +47,9 @@ const dual = (generations: string) =>
 export const ALONE = dual('generation: "2026-11-20"');
 export const PAIR = dual('generations: ["2026-11-20", "2026-08-01"]');
 
-const failures = (reason = "signature", more = "") =>
+export const failures = (reason = "signature", more = "") =>
   `token_verification_failures_total{job="api",reason="${reason}"${more}}`;
-const passed = (kid: string, more = "") => `token_verifications_total{job="api",kid="${kid}"${more}}`;
+export const passed = (kid: string, more = "") => `token_verifications_total{job="api",kid="${kid}"${more}}`;
 const limited = (route: string) => `rate_limit_exceeded_total{job="api",route="${route}"}`;
 const [NOW, OLD, OLDEST, GONE] = ["2026-11-20.2", "2026-11-20", "2026-08-01", "2026-05-01"];
 /** A counter that stands, and after an hour and a half gets `count` more within as many minutes. */
@@ -126,6 +126,19 @@ export const CASES: Case[] = [
     fires: ["20m"],
   },
   {
+    what: "5 refused in a quiet night",
+    alert: "TokenVerificationFailureRatio",
+    series: { [failures()]: "0x60 1+1x4 5x200" },
+    fires: ["1h8m"],
+    silent: ["1h", "1h6m", "1h20m"],
+  },
+  {
+    what: "4 refused in a quiet night",
+    alert: "TokenVerificationFailureRatio",
+    series: { [failures()]: "0x60 1+1x3 4x200" },
+    silent: ["1h3m", "1h5m", "1h8m", "1h20m"],
+  },
+  {
     what: "25 % of the tokens signed with the two older keys, all the time",
     alert: "OldKeyShare",
     series: { [passed(NOW)]: rate(75), [passed(OLD)]: rate(20), [passed(OLDEST)]: rate(5) },
@@ -151,17 +164,24 @@ export const CASES: Case[] = [
     fires: ["15m"],
   },
   {
-    what: "one token of a retired key is accepted",
+    what: "tokens of a retired key are accepted, one every five minutes",
     alert: "RetiredKeyAccepted",
-    series: { [passed(NOW)]: rate(100), [passed(GONE)]: "_x60 1x200" },
-    fires: ["1h2m", "1h9m"],
-    silent: ["59m", "1h12m", "90m"],
+    series: { [passed(NOW)]: rate(100), [passed(GONE)]: "_x60 1x4 2x4 3x4 4x100" },
+    fires: ["1h10m", "1h20m"],
+    silent: ["59m", "1h9m", "1h27m"],
   },
   {
-    what: "one token of a key whose stamp only begins like a live one",
+    what: "one token of a retired key is accepted, and no other after it",
     alert: "RetiredKeyAccepted",
-    series: { [passed("2026-11-20.22")]: "0x60 1x200" },
-    fires: ["1h2m"],
+    series: { [passed(NOW)]: rate(100), [passed(GONE)]: "5000x60 5001x200", [passed("2026-05-02")]: "_x60 1x200" },
+    silent: ["1h2m", "1h9m", "1h10m", "1h11m", "90m"],
+  },
+  {
+    what: "tokens of a key whose stamp only begins like a live one",
+    alert: "RetiredKeyAccepted",
+    series: { [passed("2026-11-20.22")]: "0x60 1+1x200" },
+    fires: ["1h15m"],
+    silent: ["1h10m"],
   },
   {
     what: "tokens of live keys of every keyset, and of one that has no name",
@@ -172,11 +192,11 @@ export const CASES: Case[] = [
     silent: ["5m", "1h", "90m"],
   },
   {
-    what: "a second key without kid is accepted, and config has one",
+    what: "a second key without kid goes on being accepted, and config has one",
     alert: "RetiredKeyAccepted",
-    series: { [passed("primary")]: rate(100), [passed("other")]: "_x60 1x200" },
-    fires: ["1h2m"],
-    silent: ["59m"],
+    series: { [passed("primary")]: rate(100), [passed("other")]: "_x60 1+1x200" },
+    fires: ["1h15m"],
+    silent: ["1h9m"],
     stack: ALONE,
   },
   {

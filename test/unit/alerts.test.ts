@@ -12,10 +12,12 @@ import { JwsMetrics } from "../../components/jws/metrics";
 import { watched } from "../../operations/alerts/read";
 import { ruleFile } from "../../operations/alerts/rules";
 import { findPromtool, promtool, type Promtool } from "../cloud/promtool";
-import { ALONE, CASES, PAIR, promtoolTests, STACK } from "./alerts-fixture";
+import { ALONE, CASES as STEADY, PAIR, promtoolTests, STACK } from "./alerts-fixture";
+import { OUTAGES } from "./alerts-outages";
 
 const ROOT = path.resolve(__dirname, "../..");
 const GOLDEN = path.join(ROOT, "test/golden/alerts.yaml");
+const CASES = [...STEADY, ...OUTAGES];
 const SCOPE = { stack: "prod", job: "api" };
 
 interface RuleFile {
