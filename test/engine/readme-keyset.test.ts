@@ -43,7 +43,7 @@ beforeAll(async () => {
   cloneInto(dir);
   for (const name of ["jws", "cloudflare/probe.ts", "cloudflare/rate-limit.ts"])
     fs.cpSync(path.join(dir, "components", name), path.join(dir, "worker", path.basename(name)), { recursive: true });
-  const worker = keysPage.take("ts", /rolloverProbe/).replace("ttlSeconds: 120", "ttlSeconds: 3600"); // a refusal is to be of the key
+  const worker = keysPage.take("ts", /rolloverProbe/).replace("ttlSeconds: 120", "ttlSeconds: 3600"); // no token expires meanwhile
   const entry = source("index.ts", worker);
   const dual = source("dual.ts", patch(worker, dualPage.take("diff", /dualKeys/)));
   cloud = await startCloud({
