@@ -1,7 +1,6 @@
-// Proves that docs/signing-keys.md, two-secrets.md and rate-limits.md are true where a reader would try them: stack, Worker, policy, commands and
-// diffs are run as they stand, in a clone, on the real engine and the local cloud, in the order of a key's life; a block that nothing
-// runs fails. Filled in are only addresses, waits and today's stamps. Not proven: Vault's own CLI (the form of its commands alone),
-// the figures (rehearse.test.ts, bench.test.ts), load and crashes in between (the other keyset tests), any vendor's real service.
+// Proves that docs/signing-keys.md, two-secrets.md and rate-limits.md are true where a reader would try them: stack, Worker, policy, commands
+// and diffs are run as they stand, in a clone, on the real engine and the local cloud; a block that nothing runs fails. Filled in are
+// addresses, waits, today's stamps. Not proven: Vault's CLI, the figures (rehearse.test.ts, bench.test.ts), any vendor's real service.
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import * as http from "node:http";

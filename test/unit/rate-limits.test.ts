@@ -239,7 +239,10 @@ describe("rate limits", () => {
 it("of a Worker are no more than its variable can list", () => {
   const many = (count: number) =>
     Object.fromEntries(
-      Array.from({ length: count }, (_, index) => [`r${index}`, { ...START, route: `POST /v1/rounds/start/again/${index}` }]),
+      Array.from({ length: count }, (_, index) => [
+        `r${index}`,
+        { ...START, route: `POST /v1/rounds/start/again/${index}` },
+      ]),
     );
   expect(refusal({ rounds: { ...ROUNDS, routes: many(40) } })).toEqual([]);
   expect(refusal({ rounds: { ...ROUNDS, routes: many(50) } })).toEqual([
