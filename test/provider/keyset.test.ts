@@ -145,7 +145,7 @@ describe("a key is dropped", () => {
       `${credential} keeps ${a}: tokens that ${a} signed are accepted until ${until}. No key was changed. ` +
         `Run the update again after that time, or raise \`drain\`; in an emergency \`generation: ${b}\` drops it at once, and every token that it signed.`,
     );
-    expect(holder.alerts).toEqual([text]);
+    expect(holder.alerts).toEqual([`Worker keyset: ${text}`]);
     expect(holder.held).toEqual([]);
     for (const stamp of [a, b])
       for (const secret of [holder.key(stamp).hex, holder.text(stamp), holder.token])
