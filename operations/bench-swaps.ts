@@ -5,13 +5,13 @@
  */
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
 import { keySetText } from "../components/keyset/key-texts";
 import { bulk } from "../test/cloud/client";
 import { type LoadResult, startLoad } from "../test/cloud/load";
 import { tokenConversation } from "../test/cloud/token-load";
 import type { Engine } from "../test/support/engine";
 import { must, type Scene, startScene } from "../test/support/scene";
+import { switched } from "./by-hand";
 import { during } from "./console";
 import { WORKER } from "./rehearse-clients";
 
@@ -35,11 +35,11 @@ export async function measureSwaps(engine: Engine, dir: string): Promise<Swaps> 
     const [first, second, third] = ["a", "b", "c"].map((stamp) => ({ stamp, hex: randomBytes(32).toString("hex") }));
     if (!first || !second || !third) throw new Error("three keys were made");
     await put(scene, keySetText("signing-keyset", [first], first.stamp));
-    await switched(scene);
+    await switched(scene.cloud, WORKER);
     const single = await during("swapping a single key by hand", () =>
       rejected(scene, () => put(scene, keySetText("signing-keyset", [second], second.stamp))),
     );
-    await switched(scene);
+    await switched(scene.cloud, WORKER);
     const currentAndPrevious = await during("swapping current and previous by hand", () =>
       rejected(scene, () => put(scene, keySetText("signing-keyset", [third, second], third.stamp))),
     );
@@ -73,19 +73,6 @@ async function put(scene: Scene, keys: string): Promise<void> {
   if (status !== 200) throw new Error(`the swap was answered ${status}`);
 }
 
-/** Waits until every slot of the front serves the newest secrets. */
-async function switched({ cloud }: Scene): Promise<void> {
-  const until = performance.now() + 10 * SPREAD_MS;
-  const isSwitched = () => {
-    const { served, liveVersionId } = cloud.cloudflare.state(WORKER);
-    return served.every((id) => id === liveVersionId);
-  };
-  while (!isSwitched()) {
-    if (performance.now() > until) throw new Error("the Worker's isolates did not switch");
-    await pause(50);
-  }
-}
-
 /** Percent of the requests that failed from the begin of `work` until every isolate has switched. */
 async function rejected(scene: Scene, work: () => Promise<unknown>): Promise<number> {
   const url = scene.cloud.workerUrl(WORKER);
@@ -95,7 +82,7 @@ async function rejected(scene: Scene, work: () => Promise<unknown>): Promise<num
     await load.until(200);
     load.mark();
     await work();
-    await switched(scene);
+    await switched(scene.cloud, WORKER);
   } finally {
     result = await load.stop();
   }

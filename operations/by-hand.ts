@@ -2,6 +2,7 @@
  * What somebody without Rollover does to a Turso token: the vendors' calls, one after the other. Rehearse shows what comes of
  * their usual order, bench takes the time of their best one. Only for the local cloud.
  */
+import { setTimeout as pause } from "node:timers/promises";
 import type { LocalCloud } from "../test/cloud";
 import { bulk } from "../test/cloud/client";
 import { callTurso, mintToken } from "../test/cloud/turso/client";
@@ -37,4 +38,17 @@ export async function statusOf(cloud: LocalCloud, token: string, database = DATA
   });
   await response.text();
   return response.status;
+}
+
+/** Waits until every isolate of a Worker has its newest secrets. */
+export async function switched(cloud: LocalCloud, script: string): Promise<void> {
+  const until = performance.now() + 30_000;
+  const isSwitched = () => {
+    const { served, liveVersionId } = cloud.cloudflare.state(script);
+    return served.every((id) => id === liveVersionId);
+  };
+  while (!isSwitched()) {
+    if (performance.now() > until) throw new Error(`the isolates of ${script} did not switch`);
+    await pause(50);
+  }
 }

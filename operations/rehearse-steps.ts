@@ -2,7 +2,7 @@
 import type { Stamp } from "../components/rotation/model";
 import type { Load } from "../test/cloud/load";
 import type { Scene } from "../test/support/scene";
-import { DATABASE, deliver, invalidate, mint, statusOf } from "./by-hand";
+import { DATABASE, deliver, invalidate, mint, statusOf, switched } from "./by-hand";
 import { type Clients, type Holder, type Kind, WORKER } from "./rehearse-clients";
 import { editStackFile, type Edited, invalidateIn } from "./stack-file";
 
@@ -134,6 +134,15 @@ function spread(mode: "random" | "sticky"): (stage: Stage) => Promise<void> {
   };
 }
 
+/** A key is dropped at each isolate in its own time; nothing waits for the last, since nothing is withdrawn elsewhere. */
+const dropped: Step = {
+  ...retired,
+  async wrong(stage) {
+    await switched(stage.scene.cloud, WORKER);
+    return retired.wrong(stage);
+  },
+};
+
 /** More than the clients' vantages, so that signer and verifier are mostly in different ones. */
 const POOLS = 16;
 
@@ -141,10 +150,10 @@ const keys = (steps: Step[]): Step[] => steps.map((step) => ({ ...step, requests
 
 const signingSteps: Step[] = keys([
   { step: "roll", ...rotated, byHand: spread("random") },
-  retired,
+  dropped,
   { step: "roll again", ...rotated },
   rolledBack,
-  { ...retired, step: "retire, sticky pools", byHand: spread("sticky") },
+  { ...dropped, step: "retire, sticky pools", byHand: spread("sticky") },
   { step: "roll, sticky pools", ...rotated },
   { ...rolledBack, step: "roll back, sticky pools" },
 ]);
