@@ -5,10 +5,11 @@
  */
 import { Command, Option } from "commander";
 import { ConfigError } from "../components/rotation/problem";
-import { fileOf, readText, watched } from "./alerts/read";
+import { watched } from "./alerts/read";
 import { ruleFile, type Scope } from "./alerts/rules";
 import { exitWith, parsed } from "./command";
 import { say } from "./console";
+import { fileOf, readText } from "./stack-file/file";
 import { Refusal } from "./stack-file/text";
 
 interface Options {

@@ -52,9 +52,7 @@ export const clients: Record<Kind, (cloud: LocalCloud) => Clients> = {
         return {
           headers,
           async isAccepted() {
-            const { status } = await fetch(url, { headers });
-            if (status !== 200 && status !== 401) throw new Error(`a session was answered with status ${status}`);
-            return status === 200;
+            return letIn("session", (await fetch(url, { headers })).status);
           },
         };
       },
@@ -88,9 +86,7 @@ export const clients: Record<Kind, (cloud: LocalCloud) => Clients> = {
         return Promise.resolve({
           headers: {},
           async isAccepted() {
-            const { status } = await fetch(`${url}v1/rounds/next`, { method: "POST", headers });
-            if (status !== 200 && status !== 401) throw new Error(`a token was answered with status ${status}`);
-            return status === 200;
+            return letIn("token", (await fetch(`${url}v1/rounds/next`, { method: "POST", headers })).status);
           },
         });
       },
@@ -113,13 +109,16 @@ function turso(cloud: LocalCloud): Clients {
       return Promise.resolve({
         headers: {},
         async isAccepted() {
-          const status = await statusOf(cloud, token);
-          if (status !== 200 && status !== 401) throw new Error(`a token was answered with status ${status}`);
-          return status === 200;
+          return letIn("token", await statusOf(cloud, token));
         },
       });
     },
   };
+}
+
+function letIn(what: string, status: number): boolean {
+  if (status !== 200 && status !== 401) throw new Error(`a ${what} was answered with status ${status}`);
+  return status === 200;
 }
 
 /** Wrong password, no such login, login blocked: https://www.postgresql.org/docs/18/errcodes-appendix.html, class 28. */

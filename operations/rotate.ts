@@ -12,6 +12,7 @@ import { ConfigError } from "../components/rotation/problem";
 import { parseStamp, STAMP_ALLOWED } from "../components/rotation/stamp";
 import { readExpired } from "./expired";
 import { type Action, type Edited, editStackFile, invalidateIn, Refusal, withRetired } from "./stack-file";
+import { fileOf, readText } from "./stack-file/file";
 import { parseTarget } from "./stack-file/revoke";
 
 interface Options {
@@ -70,7 +71,7 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   const code = parsed(command, args);
   if (code !== undefined) return code;
   const options = command.opts<Options>();
-  const file = stackFile(options);
+  const file = fileOf(options);
   const stamp = options.stamp === undefined ? now.toISOString().slice(0, 10) : parseStamp(options.stamp);
   if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
   if (stamp === undefined)
@@ -81,7 +82,7 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   const wrong = misuse(command.args, options);
   if (wrong !== undefined) return complain(2, wrong);
   try {
-    const text = read(file);
+    const text = readText(file);
     const exact = options.stamp !== undefined;
     const edited = options.revoke
       ? invalidateIn(
@@ -144,22 +145,6 @@ function misuse(names: readonly string[], { revoke, reason }: Options): string |
   }
   if (reason !== undefined) return "--reason is only for --revoke";
   return targets[0] === undefined ? undefined : `${targets[0]} is no credential; add --revoke to invalidate its tokens`;
-}
-
-/** The last part of a full stack name (`org/project/prod`) names its file. */
-function stackFile(options: Options): string | undefined {
-  if (options.configFile !== undefined) return path.resolve(options.cwd, options.configFile);
-  const stack = options.stack?.split("/").at(-1);
-  return stack === undefined || stack === "" ? undefined : path.resolve(options.cwd, `Pulumi.${stack}.yaml`);
-}
-
-function read(file: string): string {
-  try {
-    return fs.readFileSync(file, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    throw new Refusal(`${file} cannot be read (${code}); check --stack and --cwd`);
-  }
 }
 
 /** By a rename in the same folder, so that no reader ever sees half a file; a link stays a link. */

@@ -30,24 +30,30 @@ export type Activations = Record<string, Activation>;
 
 /** A set of secrets with the report that goes with it. */
 export interface Delivered {
+  /** Name to text; secret. */
   secrets: Record<string, string>;
-  /** JSON of `Generations`. */
+  /** JSON of `Generations`: what the probe will report. Public. */
   generations: string;
 }
 
+/** What of a Worker's inputs its keysets need to know. */
 export interface KeysetInputs extends Delivered {
   worker: string;
+  /** By credential that is a keyset, how it is delivered. */
   keysets: Record<string, KeysetSpec>;
-  /** By credential that another Worker signs with: how that one is asked. Secret. */
+  /** By keyset that another Worker signs with, how that one is asked; secret. */
   signers: Record<string, ConsumerRecord>;
-  /** By credential that this Worker signs with: how those that only verify are asked. Secret. */
+  /** By keyset that this Worker signs with, how those that only verify are asked; secret. */
   verifiers: Record<string, ConsumerRecord[]>;
+  /** The probe's URL; empty where nothing is attested. */
   probe: string;
+  /** The probe's bearer token; secret. */
   token: string;
   settleMs: number;
 }
 
 export interface KeysetOutputs extends KeysetInputs {
+  /** By keyset, what it signs with and since when. */
   activations: Activations;
 }
 

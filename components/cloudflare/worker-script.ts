@@ -69,11 +69,10 @@ type Binding = cloudflare.types.input.WorkersScriptBinding & { name: string };
 
 /** By name, so that reordering the config file deploys nothing. */
 function bindingsOf(script: string, code: WorkerCode, routes: RateLimit[]): Binding[] {
-  const sorted = [...routes].sort((a, b) => (a.name < b.name ? -1 : 1));
   const vars = { ...code.vars, ...(routes.length > 0 && { ROLLOVER_RATE_LIMITS: limitsText(routes) }) };
   return [
     ...Object.entries(vars).map(([name, text]) => ({ type: "plain_text", name, text })),
-    ...sorted.map(({ name, limit, periodMs }) => ({
+    ...routes.map(({ name, limit, periodMs }) => ({
       type: "ratelimit",
       name: bindingName(name),
       namespaceId: namespaceId(script, name),

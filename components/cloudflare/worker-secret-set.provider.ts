@@ -1,49 +1,42 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type * as pulumi from "@pulumi/pulumi";
 import { isUnknown, sameInputs } from "../thin.provider";
-import type { ConsumerRecord } from "../credential";
 import { type CloudflareApi, CloudflareError } from "./api";
 import { attest, askProbe, generationsName, probeTokenName } from "./attest";
 import { deliver, push, reports, requireDeployed } from "./deliver";
-import type { Activations, Delivered, KeysetSpec } from "./keyset-step";
+import type { Delivered, KeysetInputs, KeysetOutputs } from "./keyset-step";
 import { prepareKeysets } from "./keyset-steps";
 
-export interface Inputs {
-  worker: string;
+export interface Inputs extends KeysetInputs {
   script: string;
   /** The account that the script is in. */
   accountId: string;
   /** Names that this or the last delivery had or was to have; those that are no longer in it are deleted. */
   touched: string[];
-  /** Name to text; secret. */
-  secrets: Record<string, string>;
-  /** JSON of `Generations`: what the probe will report. Public. */
-  generations: string;
-  /** The probe's URL; empty where nothing is attested. */
-  probe: string;
-  /** The probe's bearer token; secret. */
-  token: string;
   answers: number;
   withinMs: number;
-  settleMs: number;
   /** Credentials whose generations are withdrawn by the update that stops delivering them. */
   settles: string[];
   /** Changes whenever something else is to be delivered; in state before the delivery begins (see worker-secrets.ts). */
   delivery: string;
-  /** By credential that is a keyset, how it is delivered. */
-  keysets: Record<string, KeysetSpec>;
-  /** By keyset that another Worker signs with, how that one is asked; secret. */
-  signers: Record<string, ConsumerRecord>;
-  /** By keyset that this Worker signs with, how those that only verify are asked; secret. */
-  verifiers: Record<string, ConsumerRecord[]>;
 }
 
-export interface Outputs extends Inputs {
+export interface Outputs extends Inputs, KeysetOutputs {
   /** What a refresh found other than delivered; empty when all is as it should be. */
   drift: string[];
-  /** By keyset, what it signs with and since when. */
-  activations: Activations;
 }
+
+/** Inputs that say how to deliver, or how to ask: another value of one delivers nothing. */
+const knobs: readonly string[] = [
+  "answers",
+  "withinMs",
+  "settleMs",
+  "settles",
+  "worker",
+  "keysets",
+  "signers",
+  "verifiers",
+] satisfies (keyof Inputs)[];
 
 const limits = { operations: 100, bytes: 5 * 1024 };
 
@@ -75,12 +68,7 @@ export function workerSecretSet(
       // States of before there were keysets have none of these.
       const { keysets = {}, activations = {} } = recorded as Partial<Outputs>;
       const olds = { ...recorded, keysets, activations };
-      const knobs: (keyof Inputs)[] = [
-        ...(["answers", "withinMs", "settleMs", "settles", "worker", "keysets", "signers", "verifiers"] as const),
-      ];
-      const delivered = Object.fromEntries(
-        Object.entries(news).filter(([key]) => !knobs.includes(key as keyof Inputs)),
-      );
+      const delivered = Object.fromEntries(Object.entries(news).filter(([key]) => !knobs.includes(key)));
       const same = olds.drift.length === 0 && sameInputs(olds, delivered);
       if (same) return { outs: { ...news, drift: [], activations: olds.activations } };
       const handOver = (set: Delivered) => push(api, { ...news, ...set });

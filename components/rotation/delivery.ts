@@ -1,5 +1,6 @@
 /** Parses the list `deliver` of a credential. What takes several credentials to see is in rules.ts. */
 import type { Credential, Delivery, WorkerDelivery } from "./model";
+import { isKeysetKind } from "./keyset-kinds";
 import { listed, show } from "./problem";
 import { Fields, type TextRule } from "./read";
 
@@ -27,8 +28,6 @@ const ONE_NAME: Partial<Record<Credential["kind"], string>> = {
   "signing-keyset": "is not for keysets: all live keys are delivered together",
   "encryption-keyset": "is not for keysets: all live keys are delivered together",
 };
-const isKeyset = (kind: Credential["kind"] | undefined): boolean =>
-  kind === "signing-keyset" || kind === "encryption-keyset";
 
 /** @param production Whether the stack is marked so: then none of its credentials goes to a file. */
 export function parseDeliveries(
@@ -39,12 +38,12 @@ export function parseDeliveries(
   return fields.list("deliver", "mappings with worker and as").map((item) => {
     const entry = new Fields(fields.path(item.key), item.value, fields.problems);
     entry.onlyKnown(["worker", "file", "as", "previousAs", "alsoAs", "verifyOnly"]);
-    const isDual = isKeyset(kind) && fields.get("shape") === "dual";
+    const isDual = isKeysetKind(kind) && fields.get("shape") === "dual";
     const delivery: Delivery = {
       ...consumer(entry, kind, production),
       as: secretName(entry, "as", isDual ? "JWT_SECRET" : undefined),
     };
-    if (!isKeyset(kind)) noKeysetNames(entry, kind);
+    if (!isKeysetKind(kind)) noKeysetNames(entry, kind);
     else if (delivery.worker !== undefined) keysetNames(entry, isDual, delivery);
     if (entry.has("previousAs")) {
       delivery.previousAs = secretName(entry, "previousAs");
@@ -104,7 +103,7 @@ function consumer(
     entry.refuse("file", { what, allowed: "one of the two", fix: "write one item for each" });
   }
   const file = entry.text("file", FILE);
-  if (isKeyset(kind)) {
+  if (isKeysetKind(kind)) {
     const what = "is not for keysets: nobody could tell when its reader knows a new key";
     const fix = "deliver to a worker; for a developer's machine use `output: true`";
     entry.refuse("file", { what, value: show(entry.get("file")), allowed: "worker", fix });

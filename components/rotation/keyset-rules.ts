@@ -1,6 +1,7 @@
 /** What takes a keyset's Workers, or several keysets, to see. */
 import type { PlacedCredential } from "./credential";
 import { deliveryOrder } from "./delivery-order";
+import { isKeysetKind } from "./keyset-kinds";
 import type { KeysetCredential, VaultServer, Worker } from "./model";
 import { listed, show, type Problem } from "./problem";
 
@@ -44,7 +45,7 @@ export function keysetRules(
 }
 
 export function isKeyset(credential: { kind: string } | undefined): credential is KeysetCredential {
-  return credential?.kind === "signing-keyset" || credential?.kind === "encryption-keyset";
+  return isKeysetKind(credential?.kind);
 }
 
 /** Two Workers that sign cannot be switched in one instant: what the first signs with a new key, the second has never seen. */

@@ -1,34 +1,15 @@
 /** What the alerting rules are made from, out of a stack file: `rollover:alerts`, and the live stamps of signing keysets. */
-import * as fs from "node:fs";
-import * as path from "node:path";
 import { parseAlerts } from "../../components/rotation/alerts";
 import { parseCredential } from "../../components/rotation/credential";
 import type { Alerts, KeysetCredential } from "../../components/rotation/model";
 import { ConfigError, type Problem } from "../../components/rotation/problem";
 import { entries } from "../../components/rotation/read";
-import { parse, Refusal } from "../stack-file/text";
+import { parse } from "../stack-file/text";
 
 export interface Watched {
   alerts: Alerts;
   /** By name; keysets that encrypt are not among them, since no token tells of them. */
   signing: KeysetCredential[];
-}
-
-/** The last part of a full stack name (`org/project/prod`) names its file. Undefined where neither option is given. */
-export function fileOf(options: { cwd: string; stack?: string; configFile?: string }): string | undefined {
-  if (options.configFile !== undefined) return path.resolve(options.cwd, options.configFile);
-  const stack = options.stack?.split("/").at(-1);
-  return stack === undefined || stack === "" ? undefined : path.resolve(options.cwd, `Pulumi.${stack}.yaml`);
-}
-
-/** Throws Refusal. */
-export function readText(file: string): string {
-  try {
-    return fs.readFileSync(file, "utf8");
-  } catch (error) {
-    const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
-    throw new Refusal(`${file} cannot be read (${code}); check --stack and --cwd`);
-  }
 }
 
 /**

@@ -11,7 +11,7 @@ export interface Note {
 
 /** What lives in state alone, or is no credential: nothing outside has to withdraw it. */
 const NO_DEBT = new Set([
-  ...["RandomId", "RandomPassword", "RandomBytes", "VaultKey"],
+  ...["RandomId", "RandomPassword", "VaultKey"],
   ...["TursoCanary", "TursoInvalidation", "TursoSettings", "TursoOutcome"],
 ]);
 

@@ -14,7 +14,7 @@ export interface Other {
 
 /** What the plan tells in other words, as a credential or as a consumer. */
 const INTERNAL = new Set([
-  ...["RandomPassword", "RandomBytes", "RandomId", "VaultKey", "PostgresLoginClaim", "PostgresLogin"],
+  ...["RandomPassword", "RandomId", "VaultKey", "PostgresLoginClaim", "PostgresLogin"],
   ...["WorkerDelivery", "WorkerSecretSet", "EnvFile"],
   ...["TursoCanary", "TursoInvalidation", "TursoToken", "TursoOutcome"],
 ]);

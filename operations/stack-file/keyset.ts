@@ -1,5 +1,6 @@
 /** What is different in the entry of a keyset: keys that come back from the backup, and the emergency. */
 import { isSeq, type Scalar, type YAMLMap } from "yaml";
+import { isKeysetKind } from "../../components/rotation/keyset-kinds";
 import type { Stamp } from "../../components/rotation/model";
 import { listed } from "../../components/rotation/problem";
 import type { Edit, Plan } from "./credential";
@@ -7,8 +8,7 @@ import * as lists from "./lists";
 import { eolOf, lineStart, nextLine, rangeOf, Refusal, type Splice } from "./text";
 
 export function isKeyset(entry: YAMLMap): boolean {
-  const kind = entry.get("kind");
-  return kind === "signing-keyset" || kind === "encryption-keyset";
+  return isKeysetKind(entry.get("kind"));
 }
 
 /** Shape dual has names for two keys. */

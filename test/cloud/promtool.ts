@@ -3,8 +3,8 @@
  * into the project's cache (48 MB, once).
  */
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
+import { defaultCache } from "../support/engine";
 import { onPath } from "../support/engine/acquire";
 import { type Finished, lastLine, run } from "../support/engine/process";
 
@@ -57,11 +57,4 @@ async function unpack(apt: string, dpkg: string, file: string): Promise<string |
 
 async function runs(file: string): Promise<boolean> {
   return (await run(file, ["--version"], { timeoutMs: 30_000 })).code === 0;
-}
-
-/** The folder of the engine's (test/support/engine.ts). */
-function defaultCache(): string {
-  const { ROLLOVER_CACHE: own, XDG_CACHE_HOME: xdg } = process.env;
-  if (own !== undefined && own !== "") return own;
-  return path.join(xdg !== undefined && xdg !== "" ? xdg : path.join(os.homedir(), ".cache"), "rollover");
 }

@@ -7,7 +7,7 @@ import * as http from "node:http";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { close, listen } from "../cloud/faults";
-import { type Place, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
+import { type Place, placesOf, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
 import { must, type Scene } from "../support/scene";
 import { NAME, newToken, shown, signing, startKeysets } from "./keysets";
 import { mustFail } from "./outside";
@@ -147,21 +147,10 @@ async function remember(): Promise<void> {
 }
 
 function places(): Place[] {
-  const inDir = (pattern: RegExp): string[] =>
-    fs
-      .readdirSync(scene.dir)
-      .filter((name) => pattern.test(name))
-      .map((name) => path.join(scene.dir, name));
   return [
-    { name: "state", files: [scene.stack.backend] },
-    { name: "stack file", files: [scene.configFile, path.join(scene.dir, "project")] },
-    { name: "plan", files: inDir(/^plan-/) },
-    { name: "previews", files: inDir(/^preview-/) },
-    { name: "events", files: inDir(/^events-/) },
-    { name: "transcript", files: [scene.stack.transcript] },
+    ...placesOf(scene, sampled.seen),
     { name: "vault's log", files: [scene.cloud.vault.logFile ?? ""] },
     { name: "webhook", text: posted },
-    { name: "arguments", text: [...sampled.seen].join("\n") },
   ];
 }
 

@@ -7,7 +7,15 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Leak, type Place, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
+import {
+  type Leak,
+  type Place,
+  placesOf,
+  sampleArguments,
+  scanForLeaks,
+  type Secret,
+  secretsOf,
+} from "../support/leaks";
 import { must, type Scene, startScene } from "../support/scene";
 import type { Result } from "../support/stack";
 import { usualCredentials } from "./rounds";
@@ -131,18 +139,10 @@ describe("a life of a stack, failures included", () => {
 
 /** Everywhere that a run writes to, and what it shows to the machine. */
 function places(): Place[] {
-  const inDir = (pattern: RegExp) =>
-    fs.readdirSync(scene.dir).flatMap((name) => (pattern.test(name) ? [path.join(scene.dir, name)] : []));
   return [
-    { name: "state", files: [scene.stack.backend] },
-    { name: "stack file", files: [scene.configFile, path.join(scene.dir, "project")] },
-    { name: "plan", files: inDir(/^plan-/) },
-    { name: "previews", files: inDir(/^preview-/) },
-    { name: "events", files: inDir(/^events-/) },
-    { name: "transcript", files: [scene.stack.transcript] },
+    ...placesOf(scene, sampled.seen),
     { name: "Postgres's log", files: [scene.cloud.postgres.logFile] },
     { name: "logs of the engine", files: engineLogs() },
-    { name: "arguments", text: [...sampled.seen].join("\n") },
   ];
 }
 

@@ -7,7 +7,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callTurso } from "../cloud/turso/client";
-import { type Place, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
+import { type Place, placesOf, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
 import { must, resource, type Scene, startScene } from "../support/scene";
 import { mustFail } from "./outside";
 import { held, settled } from "./rounds";
@@ -171,22 +171,10 @@ describe("a life of Turso tokens, failures included", () => {
 
 /** Everywhere that a run writes to, and what it shows to the machine. */
 function places(): Place[] {
-  const inDir = (pattern: RegExp): string[] =>
-    fs
-      .readdirSync(scene.dir)
-      .filter((name) => pattern.test(name))
-      .map((name) => path.join(scene.dir, name));
-  const found = [
-    { name: "state", files: [scene.stack.backend] },
-    { name: "stack file", files: [scene.configFile, path.join(scene.dir, "project")] },
-    { name: "plan", files: inDir(/^plan-/) },
-    { name: "previews", files: inDir(/^preview-/) },
-    { name: "events", files: inDir(/^events-/) },
-    { name: "transcript", files: [scene.stack.transcript] },
-  ];
+  const found = placesOf(scene, sampled.seen);
   for (const { name, files } of found)
-    if (!files.some((file) => fs.existsSync(file))) throw new Error(`nothing to look through: ${name}`);
-  return [...found, { name: "arguments", text: [...sampled.seen].join("\n") }];
+    if (files && !files.some((file) => fs.existsSync(file))) throw new Error(`nothing to look through: ${name}`);
+  return found;
 }
 
 function stamps(lists: Record<string, string[] | undefined>): void {

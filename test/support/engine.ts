@@ -84,7 +84,7 @@ export async function prepareEngine(options: EngineOptions = {}): Promise<Engine
   return engine;
 }
 
-function defaultCache(): string {
+export function defaultCache(): string {
   const { ROLLOVER_CACHE: own, XDG_CACHE_HOME: xdg } = process.env;
   if (own !== undefined && own !== "") return own;
   return path.join(xdg !== undefined && xdg !== "" ? xdg : path.join(os.homedir(), ".cache"), "rollover");

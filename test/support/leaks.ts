@@ -99,6 +99,21 @@ function textOf(file: string): string {
   }
 }
 
+/** Everywhere that the engine's runs of a scene write to, and `arguments`, what they showed to the machine. */
+export function placesOf({ dir, stack, configFile }: Scene, seen: ReadonlySet<string>): Place[] {
+  const inDir = (pattern: RegExp): string[] =>
+    fs.readdirSync(dir).flatMap((name) => (pattern.test(name) ? [path.join(dir, name)] : []));
+  return [
+    { name: "state", files: [stack.backend] },
+    { name: "stack file", files: [configFile, path.join(dir, "project")] },
+    { name: "plan", files: inDir(/^plan-/) },
+    { name: "previews", files: inDir(/^preview-/) },
+    { name: "events", files: inDir(/^events-/) },
+    { name: "transcript", files: [stack.transcript] },
+    { name: "arguments", text: [...seen].join("\n") },
+  ];
+}
+
 /** The mark of a secret in a state: https://www.pulumi.com/docs/iac/concepts/secrets/ */
 const SECRET_MARK = "4dabf18193072939515e22adb298388d";
 /** Secret only because they stand beside a secret. */

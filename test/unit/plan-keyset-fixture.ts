@@ -9,7 +9,7 @@ export const NAME = "rounds-signing";
 export const LATELY = "2026-11-21T11:58:00.000Z";
 
 const TYPES = {
-  RandomBytes: "rollover:keyset:SigningKeyset$random:index/randomBytes:RandomBytes",
+  RandomPassword: "rollover:keyset:SigningKeyset$random:index/randomPassword:RandomPassword",
   VaultKey: "rollover:keyset:SigningKeyset$pulumi-nodejs:dynamic/vault:VaultKey",
   WorkersScript: "rollover:cloudflare:WorkerScript$cloudflare:index/workersScript:WorkersScript",
   Ruleset: "rollover:cloudflare:RateLimits$cloudflare:index/ruleset:Ruleset",
@@ -21,7 +21,7 @@ export function resource(type: keyof typeof TYPES, name: string, more: Partial<R
 
 /** The resources of one key. */
 export function key(name: string, stamp: string): Resource[] {
-  return [make.resource("RandomId", `${name}@${stamp}`), resource("RandomBytes", `${name}@${stamp}`)];
+  return [make.resource("RandomId", `${name}@${stamp}`), resource("RandomPassword", `${name}@${stamp}`)];
 }
 
 export function vaultKey(name: string, stamp: string, more: { restore?: boolean; drift?: string[] } = {}): Resource {

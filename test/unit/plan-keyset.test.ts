@@ -216,7 +216,7 @@ it("says what goes with a Worker's script that is replaced, unless the server ke
 
 it("counts neither a key nor its backup as a debt, which nobody outside could withdraw", () => {
   const same = make.outputsOf({ [NAME]: keys.keyset([NOW]) });
-  const left = [keys.resource("RandomBytes", `${NAME}@${NOW}`), keys.vaultKey(NAME, NOW)];
+  const left = [keys.resource("RandomPassword", `${NAME}@${NOW}`), keys.vaultKey(NAME, NOW)];
   const facts = make.facts(
     same,
     same,
