@@ -2,7 +2,7 @@
  * Stack config to typed model. Whatever is wrong is collected and thrown at once (G9). What one Worker, one server or
  * one account may hold is read here; credentials in credential.ts, what takes several entries to see in rules.ts.
  */
-import { ANY_ROLE, parseCredential, type PlacedCredential } from "./credential";
+import { parseCredential, type PlacedCredential } from "./credential";
 import { keysetRules } from "./keyset-rules";
 import type { CloudflareAccount, PostgresServer, StackModel, VaultServer } from "./model";
 import { closest, ConfigError, listed, show, type Problem } from "./problem";
@@ -10,10 +10,13 @@ import { type RawConfig, SECRETS, SETTINGS } from "./raw-config";
 import { entries, Fields, isSet, segment, tokenInPlainText, type TextRule } from "./read";
 import { consumerRules, neededSettings, postgresRules } from "./rules";
 import { parseAlerts } from "./alerts";
+import { parseAudit, parseNotify } from "./operating";
+import { parsePolicy, policyRules } from "./policy";
 import { parseRateLimits, rateLimitRules } from "./rate-limits";
 import { parseTurso, withNamedGroups } from "./turso";
 import { tursoRules } from "./turso-rules";
-import { isLoopbackHost, parseCallUrl } from "./url";
+import { parseServer, passwordInPlainText, SERVER_KEYS } from "./server";
+import { parseCallUrl } from "./url";
 import { parseWorker } from "./worker";
 import { workerNameRules } from "./worker-names";
 
@@ -27,10 +30,6 @@ const CLOUDFLARE = {
 };
 const KEYS: readonly string[] = [...SETTINGS, ...SECRETS];
 
-const HOST: TextRule = {
-  pattern: /^[A-Za-z0-9._:-]{1,253}$/,
-  allowed: "a host name or an IP address, without scheme, port or brackets",
-};
 const ACCOUNT: TextRule = {
   pattern: /^[0-9a-f]{32}$/,
   allowed: "the account's 32 hexadecimal digits, as in the dashboard's address",
@@ -52,6 +51,9 @@ export function parseStack(raw: RawConfig): StackModel {
   const vault = isSet(settings.vault) ? parseVault(settings.vault, problems) : undefined;
   const rateLimits = parseRateLimits(settings.rateLimits, problems);
   const alerts = parseAlerts(settings.alerts, problems);
+  const policy = isSet(settings.policy) ? parsePolicy(settings.policy, problems) : undefined;
+  const audit = isSet(settings.audit) ? parseAudit(settings.audit, raw, problems) : undefined;
+  const notify = isSet(settings.notify) ? parseNotify(settings.notify, raw, problems) : undefined;
   const workers = entries("rollover:workers", settings.workers, problems).map((entry) => parseWorker(entry, problems));
   const placed = entries("rollover:credentials", settings.credentials, problems).map(({ name, where, value }) =>
     parseCredential(name, where, value, { postgres, production }, problems),
@@ -63,6 +65,7 @@ export function parseStack(raw: RawConfig): StackModel {
   keysetRules(placed, workers, vault, refuse);
   rateLimitRules(rateLimits, workers, refuse);
   workerNameRules(placed, workers, rateLimits, refuse);
+  if (policy) policyRules(placed, workers, policy, refuse);
   const edge = [
     ...workers.flatMap(({ name, code }) => (code ? [`the code of worker ${name}`] : [])),
     ...rateLimits.flatMap(({ name, means }) => (means === "ruleset" ? [`the ruleset ${name}`] : [])),
@@ -75,6 +78,9 @@ export function parseStack(raw: RawConfig): StackModel {
   if (postgres !== undefined) model.postgres = postgres;
   if (cloudflare !== undefined) model.cloudflare = cloudflare;
   if (vault !== undefined) model.vault = vault;
+  if (policy !== undefined) model.policy = policy;
+  if (audit !== undefined) model.audit = audit;
+  if (notify !== undefined) model.notify = notify;
   const targets = credentials.flatMap((credential) => (credential.kind === "turso" ? [credential.target] : []));
   if (turso !== undefined) model.turso = withNamedGroups(turso, targets);
   return model;
@@ -106,33 +112,10 @@ function unknownSettings(keys: string[], problems: Problem[]): void {
 
 function parsePostgres(raw: unknown, problems: Problem[]): PostgresServer {
   const fields = new Fields("rollover:postgres", raw, problems);
-  const command = "`pulumi config set --secret postgresPassword`";
-  fields.onlyKnown(["host", "port", "database", "username", "sslmode", "superuser"], (key) =>
-    key === "password"
-      ? {
-          what: "does not belong here in plain text",
-          allowed: "the secret postgresPassword",
-          fix: `remove it, change that password and run ${command}`,
-        }
-      : undefined,
+  fields.onlyKnown([...SERVER_KEYS, "superuser"], (key) =>
+    key === "password" ? passwordInPlainText("postgresPassword") : undefined,
   );
-  const server: PostgresServer = {
-    host: fields.text("host", HOST),
-    port: fields.integer("port", 1, 65_535, 5432),
-    database: fields.text("database", ANY_ROLE, "postgres"),
-    username: fields.text("username", ANY_ROLE),
-    sslmode: fields.oneOf("sslmode", ["verify-full", "disable"], "verify-full") ?? "verify-full",
-    superuser: fields.flag("superuser", false),
-  };
-  if (server.sslmode !== "verify-full" && server.host !== "" && !isLoopbackHost(server.host)) {
-    fields.refuse("sslmode", {
-      what: `does not verify the server ${server.host}, to which the admin's password goes`,
-      value: show(server.sslmode),
-      allowed: "verify-full; disable only on loopback",
-      fix: "remove it, and give Node the server's CA by NODE_EXTRA_CA_CERTS where it is a private one",
-    });
-  }
-  return server;
+  return { ...parseServer(fields, "the admin's password"), superuser: fields.flag("superuser", false) };
 }
 
 function parseCloudflare(raw: unknown, problems: Problem[]): CloudflareAccount {

@@ -1,11 +1,13 @@
 /** Parses one entry of `rollover:credentials`. What takes two entries to see is in rules.ts. */
 import { parseDeliveries, type PlacedDelivery } from "./delivery";
-import type { Credential, GrantSpec, PostgresCredential, PostgresServer, Stamp } from "./model";
+import type { Credential, CredentialBase, GrantSpec, PostgresCredential, PostgresServer, Stamp } from "./model";
 import { KEYSET_KEYS, parseKeyset, SIGNING_KEYS } from "./keyset";
 import { listed, show, type Problem } from "./problem";
 import { Fields, type TextRule } from "./read";
+import { ANY_ROLE } from "./server";
 import { checkProblem } from "./sql";
 import { parseTursoCredential, TURSO_CREDENTIAL_KEYS } from "./turso";
+import { parseOperating } from "./operating";
 import { PLACEHOLDERS, templateProblem } from "./url";
 
 /** A credential with where it and its deliveries stand; undefined where its kind is not known. */
@@ -18,7 +20,10 @@ export interface PlacedCredential {
 
 type Kind = Credential["kind"];
 const KINDS = ["random", "postgres", "turso", "signing-keyset", "encryption-keyset"] as const;
-const COMMON = ["kind", "generations", "generation", "deliver", "output"];
+const COMMON = [
+  ...["kind", "generations", "generation", "deliver", "output"],
+  ...["holders", "maxAge", "reason", "ticket", "afterRoll"],
+];
 const OWN: Record<Kind, string[]> = {
   random: ["length"],
   postgres: [
@@ -43,11 +48,6 @@ const ROLE: TextRule = {
 const LOGIN_PREFIX: TextRule = {
   pattern: /^(?!pg_)[A-Za-z_][A-Za-z0-9_$.-]*$/,
   allowed: "letters, digits, _ $ . and -, first a letter or _; not pg_..., which Postgres reserves",
-};
-/** A login that somebody else named. */
-export const ANY_ROLE: TextRule = {
-  pattern: /^[^\p{Cc}]{1,63}$/u,
-  allowed: "the name of a Postgres role, at most 63 characters",
 };
 const IDENTIFIER: TextRule = { pattern: ANY_ROLE.pattern, allowed: "the name as Postgres lists it, at most 63" };
 
@@ -76,6 +76,7 @@ export function parseCredential(
     generations,
     deliver: deliveries.map((placed) => placed.delivery),
     output: fields.flag("output", false),
+    ...parseOperating(fields),
   };
   const own = kind === undefined ? Object.values(OWN).flat() : OWN[kind];
   fields.onlyKnown([...COMMON, ...own], (key) => otherKind(key, kind));
@@ -121,11 +122,7 @@ function parseGenerations(fields: Fields): Stamp[] {
   return fields.stamps([...single, ...fields.list("generations", "stamps, current first")]);
 }
 
-function parsePostgres(
-  fields: Fields,
-  base: Pick<PostgresCredential, "name" | "generations" | "deliver" | "output">,
-  server: PostgresServer | undefined,
-): PostgresCredential {
+function parsePostgres(fields: Fields, base: CredentialBase, server: PostgresServer | undefined): PostgresCredential {
   const plain = base.name.replaceAll("-", "_");
   const database = fields.text("database", DATABASE, plain);
   const inPlace = fields.flag("inPlace", false);

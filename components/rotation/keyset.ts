@@ -1,5 +1,5 @@
 /** Parses credentials of the kinds `signing-keyset` and `encryption-keyset`. What takes the Workers to see is in keyset-rules.ts. */
-import type { KeysetCredential, Stamp, VaultPath } from "./model";
+import type { CredentialBase, KeysetCredential, Stamp, VaultPath } from "./model";
 import { listed, show } from "./problem";
 import { Fields, tokenInPlainText, type TextRule } from "./read";
 
@@ -17,9 +17,7 @@ const VAULT_PATH: TextRule = {
   fix: "write the path as `vault kv` takes it",
 };
 
-type Base = Pick<KeysetCredential, "name" | "generations" | "deliver" | "output">;
-
-export function parseKeyset(fields: Fields, base: Base, kind: KeysetCredential["kind"]): KeysetCredential {
+export function parseKeyset(fields: Fields, base: CredentialBase, kind: KeysetCredential["kind"]): KeysetCredential {
   const shape =
     kind === "signing-keyset" ? (fields.oneOf("shape", ["keyset", "dual"], "keyset") ?? "keyset") : "keyset";
   if (!fields.has("maxTokenAge")) {

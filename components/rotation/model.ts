@@ -33,13 +33,22 @@ export interface FileDelivery extends DeliveryNames {
   worker?: undefined;
 }
 
-interface CredentialBase {
+export interface CredentialBase {
   name: string;
   /** Current first; each later one is still accepted. */
   generations: Stamp[];
   deliver: Delivery[];
   /** Whether the current value is also a (secret) stack output. */
   output: boolean;
+  /** People who may have seen its values: `npm run rotate -- --holder` rolls what one of them held. */
+  holders?: string[];
+  /** In place of the policy's. */
+  maxAgeMs?: number;
+  /** Why its list was last edited, and under which ticket; recorded, and no part of what is deployed. */
+  reason?: string;
+  ticket?: string;
+  /** Path of a program that is run once its consumers hold a new generation, relative to the project's folder and inside it. */
+  afterRoll?: string;
 }
 
 /** Random text that nobody can check: letters and digits. */
@@ -157,6 +166,9 @@ interface Invalidatable {
   name: string;
   /** Adding or changing this stamp kills every token of the group, at once. */
   invalidated?: Stamp;
+  /** Why, and under which ticket. */
+  reason?: string;
+  ticket?: string;
   incident?: Incident;
 }
 
@@ -250,6 +262,69 @@ export interface Alerts {
   dailyRateLimited: number;
 }
 
+/** How old a credential may become, and when it may be rolled. Only the operator commands have a clock to hold it against. */
+export interface Policy {
+  /** By kind; a kind without one has `default`. */
+  maxAgeMs: Partial<Record<MaxAgeKey, number>>;
+  /** A credential is rolled in this time before its age is over, on a day of its own. */
+  warnBeforeMs: number;
+  /** How long the one before stays live beside a new one. */
+  overlapMs: number;
+  /** `npm run plan` fails while a credential is overdue. */
+  enforce: boolean;
+  /** Days, both included, on which nothing is rolled; what falls due in them is rolled before. */
+  freeze: Freeze[];
+}
+
+export type MaxAgeKey = "default" | "random" | "postgres" | "turso" | "signingKeys" | "encryptionKeys";
+
+export interface Freeze {
+  /** `2026-12-20`. */
+  from: string;
+  to: string;
+  reason?: string;
+}
+
+/** Where one record a step and credential is kept. */
+export type Audit = AuditFile | AuditTable;
+
+interface AuditBase {
+  /** A step whose record cannot be written is not begun. */
+  required: boolean;
+}
+
+export interface AuditFile extends AuditBase {
+  /** A file of JSON lines, relative to the project's folder and inside it. */
+  file: string;
+  server?: undefined;
+}
+
+export interface AuditTable extends AuditBase {
+  /** The server of the table `rollover_audit`, and the login that may only insert; its password is the secret `auditPassword`. */
+  server: PostgresServer;
+  file?: undefined;
+}
+
+/** Who is told of an update: the chat behind the secret `alertWebhook` where it is set, and addresses. */
+export interface Notify {
+  /** How long an update waits after its announcement. Longer ones than an hour are announced by `npm run notice`. */
+  noticeMs: number;
+  /** A message that cannot be sent fails the update. */
+  required: boolean;
+  email?: Email;
+}
+
+/** A mail server that takes a submission; the password is the secret `smtpPassword`. */
+export interface Email {
+  host: string;
+  port: number;
+  /** TLS from the first byte (port 465); else STARTTLS, which is required off loopback. */
+  secure: boolean;
+  username?: string;
+  from: string;
+  to: string[];
+}
+
 /** The Vault, or OpenBao, that keys are backed up in; its token is the secret `vaultToken`. */
 export interface VaultServer {
   /** https, or http on loopback. */
@@ -280,6 +355,9 @@ export interface StackModel {
   cloudflare?: CloudflareAccount;
   turso?: TursoAccount;
   vault?: VaultServer;
+  policy?: Policy;
+  audit?: Audit;
+  notify?: Notify;
   rateLimits: RateLimits[];
   alerts: Alerts;
   /** Marks a stack whose credentials must not be written to files. */

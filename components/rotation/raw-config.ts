@@ -2,10 +2,11 @@
 
 export const SETTINGS = [
   ...(["production", "postgres", "cloudflare", "turso", "vault"] as const),
-  ...(["workers", "credentials", "rateLimits", "alerts", "abandon"] as const),
+  ...(["workers", "credentials", "rateLimits", "alerts", "policy", "audit", "notify", "abandon"] as const),
 ] as const;
 export const SECRETS = [
   ...(["postgresPassword", "cloudflareApiToken", "tursoApiToken", "vaultToken", "alertWebhook"] as const),
+  ...(["auditPassword", "smtpPassword"] as const),
 ] as const;
 export type Setting = (typeof SETTINGS)[number];
 export type Secret = (typeof SECRETS)[number];

@@ -1,6 +1,7 @@
 /** Parses `rollover:turso` and credentials of kind `turso`. What takes both to see is in turso-rules.ts. */
 import { EXPIRATION_ALLOWED, LONGEST_EXPIRATION_DAYS, parseExpiration } from "./expiration";
 import type {
+  CredentialBase,
   Incident,
   Stamp,
   TableAction,
@@ -12,6 +13,7 @@ import type {
   TursoTarget,
 } from "./model";
 import { closest, listed, show, type Problem } from "./problem";
+import { parseWhy, REASON } from "./operating";
 import { entries, Fields, tokenInPlainText, type Entry, type TextRule } from "./read";
 
 export const TURSO_API = "https://api.turso.tech";
@@ -24,16 +26,11 @@ const TURSO_NAME: TextRule = {
 };
 const ORGANIZATION: TextRule = { ...TURSO_NAME, fix: "write the organisation's slug, as `turso org list` prints it" };
 const TABLE: TextRule = { pattern: /^[^\p{Cc}]{1,200}$/u, allowed: "the name of a table, at most 200 characters" };
-const REASON: TextRule = {
-  pattern: /^(?=.*\S)[^\p{Cc}]{1,500}$/u,
-  allowed: "a text of one line, at most 500 characters",
-  fix: "say in one line what happened",
-};
 const ACTIONS: readonly TableAction[] = [
   ...(["data_read", "data_add", "data_update", "data_delete"] as const),
   ...(["schema_add", "schema_update", "schema_delete"] as const),
 ];
-const GROUP_KEYS = ["deleteProtection", "invalidated", "incident"];
+const GROUP_KEYS = ["deleteProtection", "invalidated", "incident", "reason", "ticket"];
 const DATABASE_KEYS = ["group", "blockReads", "blockWrites", ...GROUP_KEYS];
 const INCIDENT_DAYS = 30;
 const DAY = 86_400_000;
@@ -100,11 +97,15 @@ function flags<K extends string>(fields: Fields, keys: readonly K[]): Partial<Re
   return Object.fromEntries(declared) as Partial<Record<K, boolean>>;
 }
 
-function invalidatable(fields: Fields): { invalidated?: Stamp; incident?: Incident } {
+function invalidatable(fields: Fields): { invalidated?: Stamp; incident?: Incident; reason?: string; ticket?: string } {
   const items = fields.has("invalidated") ? [{ value: fields.get("invalidated"), key: "invalidated" }] : [];
   const [invalidated] = fields.stamps(items);
   const incident = fields.has("incident") ? parseIncident(fields) : undefined;
-  return { ...(invalidated === undefined ? {} : { invalidated }), ...(incident === undefined ? {} : { incident }) };
+  return {
+    ...(invalidated === undefined ? {} : { invalidated }),
+    ...(incident === undefined ? {} : { incident }),
+    ...parseWhy(fields),
+  };
 }
 
 function parseIncident(fields: Fields): Incident {
@@ -124,10 +125,7 @@ function parseIncident(fields: Fields): Incident {
   return { reason, readOnly: "" };
 }
 
-export function parseTursoCredential(
-  fields: Fields,
-  base: Pick<TursoCredential, "name" | "generations" | "deliver" | "output">,
-): TursoCredential {
+export function parseTursoCredential(fields: Fields, base: CredentialBase): TursoCredential {
   const credential: TursoCredential = {
     ...base,
     kind: "turso",
