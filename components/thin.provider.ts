@@ -9,8 +9,11 @@ export function isUnknown(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.values(value).some(isUnknown);
 }
 
-/** Whether every declared input has the value that state records; `__provider` and outputs do not count. */
+/** What every thin resource has beside its own inputs (thin.ts). */
+const ofThin = ["__provider", "stack"];
+
+/** Whether every declared input has the value that state records; what every thin resource has, and outputs, do not count. */
 export function sameInputs(olds: object, news: object): boolean {
   const recorded = olds as Record<string, unknown>;
-  return Object.entries(news).every(([key, value]) => key === "__provider" || isDeepStrictEqual(recorded[key], value));
+  return Object.entries(news).every(([key, value]) => ofThin.includes(key) || isDeepStrictEqual(recorded[key], value));
 }

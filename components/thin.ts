@@ -13,6 +13,8 @@ const modules = {
   TursoToken: "turso",
   TursoOutcome: "turso",
   EnvFile: "file",
+  Announcement: "notify",
+  Completion: "notify",
 };
 
 export type Kind = keyof typeof modules;
@@ -42,7 +44,8 @@ export abstract class ThinResource extends pulumi.CustomResource {
     super(
       typeOf(kind),
       name,
-      { ...wrapped, __provider: loaderOf(kind) },
+      // Nothing else tells a dynamic provider which stack it acts for; audit records and messages name it. No diff looks at it.
+      { ...wrapped, stack: pulumi.getStack(), __provider: loaderOf(kind) },
       pulumi.mergeOptions(opts, { additionalSecretOutputs: secrets }),
     );
   }
