@@ -4,16 +4,17 @@ import * as pulumi from "@pulumi/pulumi";
 import {
   ConfigError,
   deliveryOrder,
-  formatDuration,
   EncryptionKeyset,
   EnvFile,
   parseStack,
+  policyOf,
   CLOUDFLARE_API,
   PostgresRole,
   RandomSecret,
   RateLimits,
   rawConfig,
   SigningKeyset,
+  summariesOf,
   TursoOrganization,
   TursoOutcome,
   TursoTokens,
@@ -50,9 +51,10 @@ declareRulesets();
 warnOfAbandoned();
 
 /** What each credential is now. Nothing in it is secret. */
-export const credentials = Object.fromEntries(
-  stack.credentials.map((credential) => [credential.name, summarise(credential)]),
-);
+export const credentials = summariesOf(stack);
+
+/** How old they may become; undefined without a policy. */
+export const policy = policyOf(stack);
 
 /** By credential, what may still work though config does not name it: logins of its owner, tokens that were replaced. */
 export const debts = pulumi.all(
@@ -231,34 +233,4 @@ function declareOutcome(organization: TursoOrganization): void {
     .apply(([ofTargets, minting]) => [...Object.values(ofTargets), ...minting]);
   const args = { organization: stack.turso?.organization ?? "", failures };
   new TursoOutcome("turso", args, { dependsOn: delivered });
-}
-
-function summarise(credential: Credential) {
-  const { kind, generations, deliver: to } = credential;
-  const probed = new Set(stack.workers.filter(({ probe }) => probe !== undefined).map(({ name }) => name));
-  return {
-    kind,
-    current: generations[0],
-    live: generations,
-    ...(credential.kind === "turso" ? { retired: credential.retired } : {}),
-    ...("maxTokenAgeMs" in credential ? { maxTokenAge: formatDuration(credential.maxTokenAgeMs) } : {}),
-    change: breaksAtOnce(credential) ? "breaks at once" : "overlaps",
-    consumers: to.map(({ worker, file, as }) =>
-      worker === undefined ? { file, as, attested: false } : { worker, as, attested: probed.has(worker) },
-    ),
-  };
-}
-
-function breaksAtOnce(credential: Credential): boolean {
-  switch (credential.kind) {
-    case "postgres":
-      return credential.inPlace;
-    case "turso":
-      return false;
-    case "signing-keyset":
-    case "encryption-keyset":
-      return credential.atOnce;
-    case "random":
-      return credential.deliver.some(({ previousAs }) => previousAs === undefined);
-  }
 }
