@@ -9,7 +9,7 @@ const LONGEST_SUBJECT = 150;
 
 /** One line: which stack, what happens, to which credentials. */
 export function subjectOf(message: Message): string {
-  const text = `Rollover ${message.stack}: ${headline(message)}${named(message.changes)}`;
+  const text = `${["Rollover", message.stack].join(" ").trim()}: ${headline(message)}${named(message.changes)}`;
   const line = oneLine(text);
   return line.length > LONGEST_SUBJECT ? `${line.slice(0, LONGEST_SUBJECT - 1)}…` : line;
 }
