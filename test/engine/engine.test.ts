@@ -218,7 +218,7 @@ describe("the home", () => {
     const { options, lines } = quiet("download", { path: path.dirname(built.pulumi), downloadPlugins: true });
     const first = await prepareEngine(options);
     const fetched = lines.filter((line) => line.startsWith("fetching the official plugin"));
-    expect(fetched.map((line) => line.split(" ")[4]).sort()).toEqual(["cloudflare", "postgresql", "random"]);
+    expect(fetched.map((line) => line.split(" ")[4]).sort()).toEqual(["cloudflare", "command", "postgresql", "random"]);
     expect((await prepareEngine(options)).plugins).toEqual(first.plugins);
     expect(lines.filter((line) => line.startsWith("fetching the official plugin"))).toEqual(fetched);
     const isOfficial = !fs.readFileSync(plugin(first.home), "latin1").startsWith("#!/bin/sh");

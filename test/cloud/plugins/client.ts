@@ -25,7 +25,7 @@ export class PluginClient {
     private readonly client: Client,
   ) {}
 
-  static async start(name: "random" | "postgresql" | "cloudflare"): Promise<PluginClient> {
+  static async start(name: "random" | "postgresql" | "cloudflare" | "command"): Promise<PluginClient> {
     const args = ["--require", require.resolve("tsx/cjs"), path.join(__dirname, `${name}.ts`), "127.0.0.1:1"];
     const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
     const [port] = (await once(createInterface(child.stdout), "line")) as [string];
@@ -111,10 +111,11 @@ export class PluginClient {
   }
 }
 
-/** `postgresql:Role` is short for `postgresql:index/role:Role`. */
+/** `postgresql:Role` is short for `postgresql:index/role:Role`; a token in full is taken as it is. */
 function urnOf(type: string): string {
-  const [name = "", kind = ""] = type.split(":");
-  return `urn:pulumi:stack::project::${name}:index/${kind.charAt(0).toLowerCase()}${kind.slice(1)}:${kind}::it`;
+  const [name = "", kind = "", ...rest] = type.split(":");
+  const token = rest.length > 0 ? type : `${name}:index/${kind.charAt(0).toLowerCase()}${kind.slice(1)}:${kind}`;
+  return `urn:pulumi:stack::project::${token}::it`;
 }
 
 function failuresOf(answer: m.CheckResponse): string[] {

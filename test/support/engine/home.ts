@@ -12,7 +12,7 @@ import { lastLine, run } from "./process";
 export type Served = "official" | "stand-in";
 
 /** Resource plugins that a run may need; each has a stand-in `test/cloud/plugins/<name>.ts`. */
-const RESOURCE_PLUGINS = ["random", "postgresql", "cloudflare"];
+const RESOURCE_PLUGINS = ["random", "postgresql", "cloudflare", "command"];
 const INSTALL_TIMEOUT_MS = 20_000;
 /** After a failed download the next is tried a day later. */
 const RETRY_AFTER_MS = 24 * 3600_000;

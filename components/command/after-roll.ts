@@ -1,0 +1,77 @@
+import * as command from "@pulumi/command";
+import * as pulumi from "@pulumi/pulumi";
+import type { Stamp } from "../rotation/model";
+
+export interface AfterRollArgs {
+  /** Path of a program, relative to the project's folder: `./deploy.sh`. No arguments, no words of a shell. */
+  program: string;
+  credential: string;
+  /** The current generation's. */
+  stamp: Stamp;
+  /** The mark of its value, so that a value that is minted again under the same stamp counts. */
+  tag: pulumi.Input<string>;
+  /** Its value, or the whole keyset, as consumers get it. */
+  value: pulumi.Input<string>;
+  /** Deliveries to the consumers, which end with their attestation; the program runs after all of them. */
+  after: pulumi.Resource[];
+}
+
+/** What the program is not to have: with them it could read every secret of the stack. */
+const WITHHELD = ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_ACCESS_TOKEN"];
+
+/**
+ * A program of the user's own that is run once the consumers of a credential hold, and have attested, a new current generation.
+ *
+ * It cannot take anything back: a program that fails fails the update, but the new generation is delivered by then. Nothing is
+ * withdrawn, since Pulumi deletes last, so the old one still works beside it; the next `pulumi up` runs the program again. So
+ * does an update that was killed in the middle: the program must bear being run twice. A change of `program` runs it too. It has
+ * ten minutes. It needs a POSIX shell to be started by, and what it prints goes nowhere, since it may print the secret: it keeps
+ * a log of its own.
+ *
+ * In its environment: ROLLOVER_STACK, ROLLOVER_CREDENTIAL, ROLLOVER_STAMP, ROLLOVER_VALUE (the secret), and what `pulumi` was
+ * started with but for the stack's passphrase and Pulumi's access token.
+ *
+ * ```yaml
+ * rollover:credentials:
+ *   rounds-db: { ..., afterRoll: ./deploy.sh }
+ * ```
+ */
+export class AfterRoll extends pulumi.ComponentResource {
+  constructor(name: string, args: AfterRollArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("rollover:command:AfterRoll", name, {}, opts);
+    const { program, credential, stamp, tag, value, after } = args;
+    if (!/^\.\/[A-Za-z0-9_./-]+$/.test(program))
+      throw new pulumi.ResourceError(
+        `afterRoll of ${credential}: "${program}" is no path of a program; allowed is one such as ./deploy.sh, without arguments; put them into a script of your own`,
+        this,
+        true,
+      );
+    const environment = pulumi.secret(
+      pulumi.all({
+        ROLLOVER_STACK: pulumi.getStack(),
+        ROLLOVER_CREDENTIAL: credential,
+        ROLLOVER_STAMP: stamp,
+        ROLLOVER_VALUE: value,
+      }),
+    );
+    new command.local.Command(
+      name,
+      {
+        // The text stands in the error of a failure, with all that was printed; so it holds no secret, and nothing is printed.
+        create: `unset ${WITHHELD.join(" ")}; exec ${program} </dev/null >/dev/null 2>&1`,
+        // Without `update` and `delete`: another trigger makes a new resource, and the end of the old one runs nothing.
+        triggers: [stamp, tag],
+        environment,
+        logging: command.local.Logging.None,
+        addPreviousOutputInEnv: false,
+      },
+      {
+        parent: this,
+        dependsOn: after,
+        additionalSecretOutputs: ["environment", "stdout", "stderr"],
+        customTimeouts: { create: "10m", update: "10m" },
+      },
+    );
+    this.registerOutputs({});
+  }
+}
