@@ -2,6 +2,9 @@ import * as cloudflare from "@pulumi/cloudflare";
 import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
 import {
+  AfterRoll,
+  Announcement,
+  Completion,
   ConfigError,
   deliveryOrder,
   EncryptionKeyset,
@@ -14,10 +17,12 @@ import {
   RateLimits,
   rawConfig,
   SigningKeyset,
+  stampsOf,
   summariesOf,
   TursoOrganization,
   TursoOutcome,
   TursoTokens,
+  urgentIn,
   verifiersOf,
   WorkerConsumer,
   WorkerScript,
@@ -38,6 +43,7 @@ const stack = readStack();
 
 const provider = stack.postgres && postgresProvider(stack.postgres);
 const cloudflareProvider = declareCloudflare();
+const announced = declareAnnouncement();
 const scripts = new Map(stack.workers.flatMap((worker) => declareScript(worker)));
 const consumers = new Map(stack.workers.map((worker) => [worker.name, declareConsumer(worker)]));
 const others = stack.credentials.flatMap((credential) => (isTurso(credential) ? [] : [declareCredential(credential)]));
@@ -48,6 +54,7 @@ const declared = [...others, ...tokens];
 const delivered = deliver(declared.map(({ component }) => component));
 if (turso) declareOutcome(turso);
 declareRulesets();
+declareCompletion();
 warnOfAbandoned();
 
 /** What each credential is now. Nothing in it is secret. */
@@ -123,6 +130,26 @@ function declareCloudflare(): cloudflare.Provider | undefined {
   return new cloudflare.Provider("cloudflare", { apiToken, ...(baseUrl !== CLOUDFLARE_API && { baseUrl }) });
 }
 
+/** Whoever watches this stack is told first, where anybody is, and everything that mints waits for it. */
+function declareAnnouncement(): Announcement[] {
+  if (!stack.audit && !stack.notify) return [];
+  const noticeMs = stack.notify?.noticeMs ?? 0;
+  return [new Announcement("update", { stamps: stampsOf(stack), urgent: urgentIn(stack), noticeMs })];
+}
+
+/** After all that is delivered: the programs that config names, then whoever was told first. */
+function declareCompletion(): void {
+  const hooks = declared.flatMap(({ credential, component }) => {
+    const { name, afterRoll: program } = credential;
+    const [current] = component.generations;
+    if (program === undefined || !current) return [];
+    return new AfterRoll(name, { program, credential: name, ...current, after: delivered });
+  });
+  if (announced.length === 0) return;
+  const components = declared.map(({ component }) => component);
+  new Completion("update", { stamps: stampsOf(stack) }, { dependsOn: [...components, ...delivered, ...hooks] });
+}
+
 function declareScript(worker: Worker): [string, WorkerScript][] {
   const { code, script } = worker;
   if (!code || !cloudflareProvider || !stack.cloudflare) return [];
@@ -153,7 +180,7 @@ function declareCredential(credential: Exclude<Credential, TursoCredential>) {
   const to = [...new Set(credential.deliver.map(({ worker }) => worker))].flatMap(
     (worker) => consumers.get(worker ?? "")?.consumer ?? [],
   );
-  const after = to.map(({ delivery }) => delivery);
+  const after = [...announced, ...to.map(({ delivery }) => delivery)];
   switch (credential.kind) {
     case "random":
       return { credential, component: new RandomSecret(name, { credential, after }) };
@@ -189,6 +216,7 @@ function declareTurso(): TursoOrganization | undefined {
   );
   if (!isAsked && !stack.credentials.some(isTurso)) return undefined;
   const after = [
+    ...announced,
     ...[...consumers.values()].map(({ consumer }) => consumer.delivery),
     ...others.map(({ component }) => component),
   ];
