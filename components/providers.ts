@@ -1,4 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
+import { journal } from "./audit/journal";
+import { type Provider, recorded, type Recording } from "./audit/recorded";
+import { type Who, whoRuns } from "./audit/who";
 import { envFile } from "./file/env-file.provider";
 import { CloudflareApi } from "./cloudflare/api";
 import { consumerAsker } from "./cloudflare/attest";
@@ -7,6 +10,10 @@ import { workerSecretSet } from "./cloudflare/worker-secret-set.provider";
 import { postgresLoginClaim } from "./postgres/postgres-login-claim.provider";
 import { postgresLogin } from "./postgres/postgres-login.provider";
 import type { Admin } from "./postgres/retire";
+import { announcement } from "./notify/announcement.provider";
+import { whyIn } from "./notify/changes";
+import { completion } from "./notify/completion.provider";
+import { notifier } from "./notify/notifier";
 import { postAlert } from "./notify/webhook";
 import { parseStack } from "./rotation/config";
 import { rawConfig } from "./rotation/raw-config";
@@ -19,6 +26,9 @@ import { tursoSettings } from "./turso/turso-settings.provider";
 import { tursoToken } from "./turso/turso-token.provider";
 import { VaultApi } from "./vault/api";
 import { vaultKey } from "./vault/vault-key.provider";
+
+/** Asked once a process, so that all that it writes carries one id of the update. */
+let who: Promise<Who> | undefined;
 
 /**
  * The provider process's counterpart of index.ts: it alone joins the vendors, and reads the stack's config as it is now, so
@@ -34,32 +44,48 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
     const failure = webhook === "" ? undefined : await postAlert(webhook, line);
     if (failure !== undefined) warn(`the alert was not posted: ${failure}`);
   };
-  switch (kind) {
-    case "WorkerDelivery":
-      return withoutStacks(workerDelivery(api(), stack.abandon));
-    case "WorkerSecretSet":
-      return withoutStacks(workerSecretSet(api(), stack.abandon, warn, alert));
-    case "PostgresLogin":
-      return withoutStacks(postgresLogin(admin()));
-    case "PostgresLoginClaim":
-      return withoutStacks(postgresLoginClaim(admin()));
-    case "TursoCanary":
-      return withoutStacks(tursoCanary(turso(), warn));
-    case "TursoInvalidation":
-      return withoutStacks(tursoInvalidation(turso()));
-    case "TursoSettings":
-      return withoutStacks(tursoSettings(turso()));
-    case "TursoToken":
-      return withoutStacks(tursoToken(turso(), stack.abandon, warn));
-    case "TursoOutcome":
-      return withoutStacks(tursoOutcome());
-    case "VaultKey":
-      // A key that is forgotten needs nothing of a Vault that may be gone; rules.ts asks for both where one is written.
-      return withoutStacks(
-        vaultKey(new VaultApi(stack.vault ?? { address: "" }, config.get("rollover:vaultToken") ?? "")),
-      );
-    case "EnvFile":
-      return withoutStacks(envFile(process.cwd(), warn));
+  const smtpPassword = config.get("rollover:smtpPassword") ?? "";
+  const notify = notifier(stack.notify, { webhook: config.get("rollover:alertWebhook") ?? "", smtpPassword }, warn);
+  const recording: Recording = {
+    ...(stack.audit && { journal: journal(stack.audit, config.get("rollover:auditPassword") ?? "", process.cwd()) }),
+    ...(stack.notify && { notifier: notify }),
+    stack,
+    who: () => (who ??= whoRuns(process.cwd(), process.env)),
+    warn,
+  };
+  // Each kind declares the properties that it takes; Pulumi hands over what it was declared with.
+  return withoutStacks(recorded(kind, provider() as unknown as Provider, recording));
+
+  function provider(): object {
+    switch (kind) {
+      case "WorkerDelivery":
+        return workerDelivery(api(), stack.abandon);
+      case "WorkerSecretSet":
+        return workerSecretSet(api(), stack.abandon, warn, alert);
+      case "PostgresLogin":
+        return postgresLogin(admin());
+      case "PostgresLoginClaim":
+        return postgresLoginClaim(admin());
+      case "TursoCanary":
+        return tursoCanary(turso(), warn);
+      case "TursoInvalidation":
+        return tursoInvalidation(turso());
+      case "TursoSettings":
+        return tursoSettings(turso());
+      case "TursoToken":
+        return tursoToken(turso(), stack.abandon, warn);
+      case "TursoOutcome":
+        return tursoOutcome();
+      case "VaultKey":
+        // A key that is forgotten needs nothing of a Vault that may be gone; rules.ts asks for both where one is written.
+        return vaultKey(new VaultApi(stack.vault ?? { address: "" }, config.get("rollover:vaultToken") ?? ""));
+      case "EnvFile":
+        return envFile(process.cwd(), warn);
+      case "Announcement":
+        return announcement(notify, warn, whyIn(stack));
+      case "Completion":
+        return completion(notify, whyIn(stack));
+    }
   }
 
   function turso(): TursoApi {

@@ -10,7 +10,7 @@ export interface Registered {
   what: string;
   /** The parent's name, or "" for none. */
   parent: string;
-  /** Without the loader of a dynamic provider; a secret's value stands for it. */
+  /** Without what every thin resource has, its loader and its stack; a secret's value stands for it. */
   inputs: Record<string, unknown>;
   /** Names of the inputs that are secret. */
   secrets: string[];
@@ -87,7 +87,7 @@ function outputsOf(type: string, name: string): Record<string, unknown> {
 
 function read(request: RegisterResourceRequest): Registered {
   const raw = (request.getObject()?.toJavaScript() ?? {}) as Record<string, unknown>;
-  const given = Object.entries(raw).filter(([key]) => key !== "__provider");
+  const given = Object.entries(raw).filter(([key]) => key !== "__provider" && key !== "stack");
   return {
     what: `${request.getType()} ${request.getName()}`,
     parent: request.getParent().split("::")[3] ?? "",

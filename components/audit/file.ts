@@ -1,0 +1,116 @@
+/** The audit as a file of JSON lines, one row a line, for one machine: its chain holds as long as nobody rewrites all of it. */
+import { constants } from "node:fs";
+import * as fs from "node:fs/promises";
+import * as path from "node:path";
+import { BEGINNING, hashOf } from "./chain";
+import { locked } from "./lock";
+import type { AuditRecord, AuditRow } from "./record";
+
+/** How much of the end is read to find the last row: some hundred of them. */
+const TAIL_BYTES = 256 * 1024;
+
+/**
+ * Adds the records at the end in one write, so that a crash leaves all of them or a torn last line, which the next write ends
+ * and `verifyChain` finds. Makes the file (mode 0600) and its folders. Other processes wait for their turn.
+ *
+ * @param file Relative to `root` and inside it.
+ */
+export async function appendRecords(root: string, file: string, records: readonly AuditRecord[]): Promise<void> {
+  const target = await locate(root, file, true);
+  await locked(target, file, async () => {
+    const handle = await openPlain(target, file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT);
+    try {
+      const { size } = await handle.stat();
+      const tail = await readTail(handle, size);
+      let last: Pick<AuditRow, "seq" | "hash"> = lastRow(tail) ?? { seq: 0, hash: BEGINNING };
+      const lines = records.map((record) => {
+        const [at, seq, previous] = [new Date().toISOString(), last.seq + 1, last.hash];
+        const row: AuditRow = { seq, at, record, previous, hash: hashOf(previous, seq, at, JSON.stringify(record)) };
+        last = row;
+        return `${JSON.stringify(row)}\n`;
+      });
+      await handle.appendFile((tail === "" || tail.endsWith("\n") ? "" : "\n") + lines.join(""));
+      await handle.datasync();
+    } finally {
+      await handle.close();
+    }
+  });
+}
+
+/** Its lines, as they stand; none where there is no such file. */
+export async function readLines(root: string, file: string): Promise<string[]> {
+  const target = await locate(root, file, false);
+  const there = await fs.lstat(target).catch(absent);
+  if (!there) return [];
+  const handle = await openPlain(target, file, constants.O_RDONLY);
+  try {
+    const lines = (await handle.readFile("utf8")).split("\n");
+    return lines.at(-1) === "" ? lines.slice(0, -1) : lines;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** The end of the file: all of it where the last row is not in the last part. */
+async function readTail(handle: fs.FileHandle, size: number): Promise<string> {
+  const from = Math.max(0, size - TAIL_BYTES);
+  const tail = await readFrom(handle, from, size);
+  return from === 0 || lastRow(tail) ? tail : await readFrom(handle, 0, size);
+}
+
+async function readFrom(handle: fs.FileHandle, from: number, size: number): Promise<string> {
+  const bytes = Buffer.alloc(size - from);
+  const { bytesRead } = await handle.read(bytes, 0, bytes.length, from);
+  return bytes.toString("utf8", 0, bytesRead);
+}
+
+function lastRow(text: string): Pick<AuditRow, "seq" | "hash"> | undefined {
+  for (const line of text.split("\n").reverse()) {
+    try {
+      const { seq, hash } = JSON.parse(line) as Partial<AuditRow>;
+      if (typeof seq === "number" && typeof hash === "string") return { seq, hash };
+    } catch {
+      // A torn line, or what stands before the first whole one of this part.
+    }
+  }
+  return undefined;
+}
+
+/** Where the file is. Throws where its way leads through a symbolic link, which could leave the project. */
+async function locate(root: string, file: string, make: boolean): Promise<string> {
+  let folder = root;
+  for (const part of path.dirname(file).split("/")) {
+    folder = path.join(folder, part);
+    if (make) await fs.mkdir(folder, { mode: 0o700 }).catch(present);
+    const stat = await fs.lstat(folder).catch(absent);
+    if (stat && !stat.isDirectory())
+      throw new Error(
+        `${path.relative(root, folder)}, the way to the audit file ${file}, is a symbolic link or no folder; name another file under rollover:audit.file`,
+      );
+  }
+  return path.join(folder, path.basename(file));
+}
+
+/** Not blocking: to open a pipe would wait for its other end. */
+async function openPlain(target: string, file: string, flags: number): Promise<fs.FileHandle> {
+  const handle = await fs.open(target, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600).catch(refused);
+  const stat = await handle.stat();
+  if (stat.isFile() && stat.nlink === 1) return handle;
+  await handle.close();
+  throw new Error(`the audit file ${file} is no plain file, or has other names too; replace it with a copy of its own`);
+
+  function refused(error: unknown): never {
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(
+      `the audit file ${file} cannot be opened (${code === "ELOOP" ? "it is a symbolic link" : (code ?? "unknown error")}); make it a plain file that you may read and write`,
+    );
+  }
+}
+
+function absent(error: unknown): undefined {
+  if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+}
+
+function present(error: unknown): void {
+  if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+}

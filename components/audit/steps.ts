@@ -1,0 +1,182 @@
+/**
+ * What a call of a provider means for credentials. Pure. Of a resource's properties only public ones are picked, each by its
+ * name: no secret is looked at.
+ */
+import type { Inputs as SecretSet, Outputs as SecretSetState } from "../cloudflare/worker-secret-set.provider";
+import type { Inputs as EnvFileInputs } from "../file/env-file.provider";
+import { changesOf } from "../notify/changes";
+import type { Inputs as Framing } from "../notify/completion.provider";
+import type { Inputs as LoginInputs } from "../postgres/postgres-login.provider";
+import type { Credential } from "../rotation/model";
+import type { Kind } from "../thin";
+import { begins, targetOf } from "../turso/targets";
+import type { Inputs as InvalidationInputs, Outputs as InvalidationState } from "../turso/turso-invalidation.provider";
+import type { Inputs as SettingsInputs } from "../turso/turso-settings.provider";
+import type { Inputs as TokenInputs, Outputs as TokenState } from "../turso/turso-token.provider";
+import type { Inputs as KeyInputs, Outputs as KeyState } from "../vault/vault-key.provider";
+import type { AuditRecord } from "./record";
+
+export type Call = "create" | "update" | "delete";
+
+/** A record as far as the call alone says it; `attested` and `proven` are what its success shows. */
+export type Step = Pick<
+  AuditRecord,
+  "credential" | "step" | "from" | "to" | "consumer" | "attested" | "proven" | "expires"
+>;
+
+type Props = Record<string, unknown>;
+
+/**
+ * The steps of one call, in the order of the credentials.
+ *
+ * @param olds What state holds; undefined for `create`.
+ * @param news The inputs; for `delete` what state holds.
+ * @param credentials Those of today's config: an env file does not say whose lines it holds.
+ */
+export function stepsOf(
+  kind: Kind,
+  call: Call,
+  olds: Props | undefined,
+  news: Props,
+  credentials: readonly Credential[],
+): Step[] {
+  switch (kind) {
+    case "PostgresLogin":
+      return ofLogin(call, olds as LoginInputs | undefined, news as unknown as LoginInputs);
+    case "TursoToken":
+      return ofToken(call, olds as TokenState | undefined, news as unknown as TokenInputs);
+    case "TursoInvalidation":
+      if (call === "delete") return [];
+      return ofInvalidation(olds as InvalidationState | undefined, news as unknown as InvalidationInputs);
+    case "TursoSettings":
+      return call === "delete" ? [] : [step(nameOf((news as unknown as SettingsInputs).target), "settings")];
+    case "VaultKey":
+      return ofKey(call, olds as KeyState | undefined, news as unknown as KeyInputs);
+    case "WorkerSecretSet":
+      return ofSecrets(call, olds as SecretSetState | undefined, news as unknown as SecretSet);
+    case "EnvFile":
+      return ofFile(call, news as unknown as EnvFileInputs, credentials);
+    case "Announcement":
+      return call === "delete" ? [] : framed("announce", olds as Framing | undefined, news as unknown as Framing);
+    case "Completion":
+      return call === "delete" ? [] : framed("complete", olds as Framing | undefined, news as unknown as Framing);
+    case "PostgresLoginClaim":
+    case "WorkerDelivery":
+    case "TursoCanary":
+    case "TursoOutcome":
+      return [];
+  }
+}
+
+/**
+ * What came of a step once its call succeeded. Some failures are recorded in state, so that the rest of an update goes on: then
+ * `error` says why.
+ */
+export function outcomeOf(kind: Kind, planned: Step, olds: Props | undefined, outs: Props): Step & { error: string } {
+  if (kind === "TursoToken") {
+    const { tag, expires, failure } = outs as unknown as TokenState;
+    const isMinted = failure === "" && tag !== (olds as TokenState | undefined)?.tag;
+    // One that was to be proven again, and was found refused.
+    return isMinted ? { ...planned, step: "mint", expires, error: "" } : { ...planned, error: failure };
+  }
+  if (kind !== "TursoInvalidation") return { ...planned, error: "" };
+  const failures = Object.entries((outs as unknown as InvalidationState).failures);
+  const own = failures.find(([key]) => nameOf(targetOf(key)) === planned.credential);
+  return { ...planned, error: own?.[1] ?? "" };
+}
+
+function step(credential: string, name: Step["step"], more: Partial<Step> = {}): Step {
+  const nothing = { from: [], to: [], consumer: "", attested: false, proven: false, expires: "" };
+  return { credential, step: name, ...nothing, ...more };
+}
+
+function ofLogin(
+  call: Call,
+  olds: LoginInputs | undefined,
+  { credential, madeBy, mode, current }: LoginInputs,
+): Step[] {
+  // The name of the resource that made it: `rounds-db@2026-11-20`, or `rounds-db@adopted`.
+  const stamp = madeBy.slice(madeBy.lastIndexOf("@") + 1);
+  if (call === "delete") return mode === "inPlace" ? [] : [step(credential, "retire", { from: [stamp] })];
+  if (mode === "adopted") return [];
+  if (call === "create") return [step(credential, "mint", { to: [stamp], proven: true })];
+  return current && olds?.current === false ? [step(credential, "prove", { to: [stamp], proven: true })] : [];
+}
+
+function ofToken(call: Call, olds: TokenState | undefined, { credential, stamp, ...news }: TokenInputs): Step[] {
+  if (call === "delete") return [step(credential, "retire", { from: [stamp] })];
+  const isWanted = news.place === "current" || (news.place === "previous" && news.readOnly === "");
+  if (!isWanted) return [];
+  const isDead = olds && (olds.under.mark !== news.mark || olds.under.readOnly !== news.readOnly || olds.lost);
+  if (!olds || isDead || olds.tag === "") return [step(credential, "mint", { to: [stamp], proven: true })];
+  const becomes = news.place === "current" && olds.place !== "current";
+  return becomes || !olds.proven ? [step(credential, "prove", { to: [stamp], proven: true })] : [];
+}
+
+function ofInvalidation(olds: InvalidationState | undefined, { asked }: InvalidationInputs): Step[] {
+  return Object.entries(asked).flatMap(([key, now]) => {
+    const was = olds?.done[key] ?? { stamp: "", readOnly: "", outlived: [] };
+    if (!begins(now, was) && was.outlived.length === 0) return [];
+    // An incident has no stamp of its own.
+    return [step(nameOf(targetOf(key)), "invalidate", { from: listOf(was.stamp), to: listOf(now.stamp) })];
+  });
+}
+
+function nameOf({ kind, name }: { kind: string; name: string }): string {
+  return `${kind}/${name}`;
+}
+
+function ofKey(call: Call, olds: KeyState | undefined, { credential, stamp, restore = false }: KeyInputs): Step[] {
+  const isWritten = call === "create" ? !restore : call === "update" && (olds?.drift.length ?? 0) > 0;
+  return isWritten ? [step(credential, "back up", { to: [stamp] })] : [];
+}
+
+function ofSecrets(call: Call, olds: SecretSetState | undefined, news: SecretSet): Step[] {
+  const [was, now] = [marksOf(olds?.generations), marksOf(news.generations)];
+  const consumer = news.worker;
+  const attested = news.probe !== "";
+  if (call === "delete")
+    return [...now].map(([credential, { stamps }]) => step(credential, "withdraw", { from: stamps, consumer }));
+  const names = [...new Set([...now.keys(), ...was.keys()])].sort();
+  const changed = names.filter((name) => was.get(name)?.text !== now.get(name)?.text);
+  // Nothing minted: what a refresh missed, or under which names and to which account it goes.
+  const isElse = olds && (olds.drift.length > 0 || olds.delivery !== news.delivery);
+  return (changed.length === 0 && isElse ? names : changed).map((credential) => {
+    const [from, to] = [was.get(credential)?.stamps ?? [], now.get(credential)?.stamps ?? []];
+    return to.length === 0
+      ? step(credential, "withdraw", { from, consumer })
+      : step(credential, "deliver", { from, to, consumer, attested });
+  });
+}
+
+/** By credential, its stamps, and a text of stamps and tags; of the public report that is delivered with the secrets. */
+function marksOf(generations = "{}"): Map<string, { stamps: string[]; text: string }> {
+  const report = JSON.parse(generations) as Record<string, { stamp: string; tag: string }[]>;
+  return new Map(
+    Object.entries(report).map(([credential, list]) => [
+      credential,
+      { stamps: list.map(({ stamp }) => stamp), text: list.map(({ stamp, tag }) => `${stamp}=${tag}`).join() },
+    ]),
+  );
+}
+
+/** Its state knows names and values alone: whose they are stands in config, and what was there before nowhere. */
+function ofFile(call: Call, { file }: EnvFileInputs, credentials: readonly Credential[]): Step[] {
+  const inside = credentials.flatMap(({ name, generations, deliver }) => {
+    const own = deliver.filter((to) => to.file === file);
+    const second = own.some(({ previousAs }) => previousAs !== undefined);
+    return own.length === 0 ? [] : [{ name, held: generations.slice(0, second ? 2 : 1) }];
+  });
+  if (call !== "delete") return inside.map(({ name, held: to }) => step(name, "deliver", { to, consumer: file }));
+  if (inside.length === 0) return [step("", "withdraw", { consumer: file })];
+  return inside.map(({ name, held: from }) => step(name, "withdraw", { from, consumer: file }));
+}
+
+function framed(name: "announce" | "complete", olds: Framing | undefined, news: Framing): Step[] {
+  const changes = changesOf(olds?.stamps ?? {}, news.stamps, () => ({}));
+  return changes.map(({ credential, from, to }) => step(credential, name, { from, to }));
+}
+
+function listOf(stamp: string): string[] {
+  return stamp === "" ? [] : [stamp];
+}
