@@ -1,3 +1,4 @@
+import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
 /** The custom resources of this library, with the module that stands in their type: `pulumi-nodejs:dynamic/<module>:<kind>`. */
@@ -52,5 +53,24 @@ export abstract class ThinResource extends pulumi.CustomResource {
 }
 
 function loaderOf(kind: Kind): string {
-  return `exports.handler=()=>require(process.cwd()+"/components/loader.cjs")("${kind}")`;
+  return `exports.handler=()=>require(${loaderPath()})("${kind}")`;
+}
+
+/**
+ * How a provider's process, whose folder is the program's, finds loader.cjs. In Rollover's own program it stays what old states
+ * hold. In another one it is the package's name, which outlives a move or an update of the package, or else the way there.
+ */
+function loaderPath(): string {
+  const way = path.relative(process.cwd(), __dirname).replaceAll(path.sep, "/");
+  const byName = "rollover/components/loader.cjs";
+  if (way !== "components" && found(byName) === path.join(__dirname, "loader.cjs")) return JSON.stringify(byName);
+  return `process.cwd()+${JSON.stringify(`/${way}/loader.cjs`)}`;
+}
+
+function found(byName: string): string | undefined {
+  try {
+    return require.resolve(byName, { paths: [process.cwd()] });
+  } catch {
+    return undefined; // imported by its path
+  }
 }

@@ -2,7 +2,7 @@
  * The plugin `pulumi-language-nodejs` for an engine that has none (the Go module lacks it): a gRPC LanguageRuntime that
  * spawns the SDK's own `cmd/run` for each run, as the official one does, so messages and exit rules are the SDK's.
  * Started with the engine's address as its argument; prints its port on stdout. It answers what preview, up, refresh
- * and destroy ask; `pulumi new`, `install` and policy packs need the official one.
+ * and destroy ask, and installs packages for `pulumi new`; policy packs need the official one.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { createRequire } from "node:module";
@@ -99,10 +99,31 @@ const run: grpc.handleUnaryCall<language.RunRequest, language.RunResponse> = (ca
     );
 };
 
+/** `npm install`, as the official host does; what it prints goes to the engine as it comes. */
+const installDependencies: grpc.handleServerStreamingCall<
+  language.InstallDependenciesRequest,
+  language.InstallDependenciesResponse
+> = (call) => {
+  const child = spawn("npm", ["install", "--loglevel=error"], {
+    cwd: call.request.getInfo()?.getProgramDirectory(),
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  running.add(child);
+  child.stdout.on("data", (bytes: Buffer) => call.write(new language.InstallDependenciesResponse().setStdout(bytes)));
+  child.stderr.on("data", (bytes: Buffer) => call.write(new language.InstallDependenciesResponse().setStderr(bytes)));
+  child.once("error", (error) => call.destroy(error));
+  child.once("close", (code) => {
+    running.delete(child);
+    if (code === 0) call.end();
+    else call.destroy(new Error(`npm install ended with exit code ${code ?? "of a signal"}`));
+  });
+};
+
 // Empty lists: the engine then loads what the program's resources name. The official host lists every @pulumi package
 // in node_modules, and all their plugins are started.
 const implementation = {
   run,
+  installDependencies,
   getPluginInfo: ((_, callback) => {
     callback(null, new plugin.PluginInfo().setVersion("1.0.0"));
   }) as grpc.handleUnaryCall<Empty, plugin.PluginInfo>,

@@ -1,0 +1,100 @@
+// Proves that somebody else's Pulumi program, of another project name and without Rollover's config schema, index.ts or commands, can
+// install the package, declare a random secret, a Postgres role and their Worker, bring them up, roll them and destroy them, on
+// the real engine. Not proven: an installation by npm itself (the package is copied as npm would unpack it), other kinds.
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { type LocalCloud, startCloud } from "../cloud";
+import { prepareEngine } from "../support/engine";
+import { must } from "../support/scene";
+import { Stack } from "../support/stack";
+import { tryLogin } from "./rounds";
+
+const checkout = path.resolve(__dirname, "..", "..");
+const STATE_KEEPS = 'exports.handler=()=>require("rollover/components/loader.cjs")("PostgresLogin")';
+const PROGRAM_FILES = ["Pulumi.yaml", "index.ts", "package.json", "tsconfig.json"];
+let dir: string;
+let cloud: LocalCloud;
+let stack: Stack;
+
+beforeAll(async () => {
+  const engine = await prepareEngine();
+  dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-library-"));
+  const cwd = path.join(dir, "shop");
+  fs.mkdirSync(cwd);
+  for (const name of PROGRAM_FILES)
+    fs.copyFileSync(path.join(checkout, "test/fixtures/library", name), path.join(cwd, name));
+  installInto(path.join(cwd, "node_modules"));
+  cloud = await startCloud({ logDir: dir, turso: false, vault: false });
+  const { postgres, cloudflare, workers, secrets } = cloud.config();
+  const config = {
+    "shop:stamps": { "cart-key": ["2026-11-20"], "orders-db": ["2026-11-20"] },
+    "shop:worker": { ...workers["rounds-api"], settle: "0s" },
+    "shop:quiet": "300ms",
+    "rollover:postgres": postgres,
+    "rollover:cloudflare": cloudflare,
+  };
+  fs.writeFileSync(path.join(cwd, "Pulumi.test.yaml"), stringify({ config }));
+  stack = new Stack(engine, { cwd, stack: "test", dir });
+  await must(stack.init());
+  for (const name of ["postgresPassword", "cloudflareApiToken"] as const)
+    await stack.setConfig(`rollover:${name}`, secrets[name], { secret: true });
+});
+afterAll(async () => {
+  await cloud.stop();
+  fs.rmSync(dir, { recursive: true, force: true });
+});
+
+it("brings up, rolls, leaves alone and destroys what another program declares", async () => {
+  await must(stack.up());
+  await must(stack.preview(["--expect-no-changes"]));
+  const old = secret("DATABASE_URL");
+  expect(await tryLogin(old)).toBe("orders_db_20261120 as orders_owner");
+  const { resources = [] } = (await stack.exportState()).deployment;
+  const login = resources.find(({ type }) => type.endsWith(":PostgresLogin"));
+  expect(login?.inputs?.["__provider"]).toBe(STATE_KEEPS);
+
+  await stack.setConfig("stamps.orders-db[1]", "2026-11-20", { path: true });
+  await stack.setConfig("stamps.orders-db[0]", "2026-11-21", { path: true });
+  await must(stack.up());
+  await must(stack.preview(["--expect-no-changes"]));
+  expect(await tryLogin(secret("DATABASE_URL"))).toBe("orders_db_20261121 as orders_owner");
+  expect(await tryLogin(old)).toBe("orders_db_20261120 as orders_owner");
+  expect(await stack.outputs()).toEqual({
+    live: { "cart-key": ["2026-11-20"], "orders-db": ["2026-11-21", "2026-11-20"] },
+  });
+
+  await stack.setConfig("rollover:abandon[0]", "shop", { path: true });
+  await must(stack.destroy());
+  expect(await tryLogin(old)).toBe("28P01");
+});
+
+it("refuses a stamp as it does in a stack of its own, with the place that is wrong", async () => {
+  await stack.setConfig("stamps.cart-key[0]", "yesterday", { path: true });
+  const { code, stdout, stderr } = await stack.preview();
+  expect(code).not.toBe(0);
+  expect(stdout + stderr).toContain("rollover:credentials.cart-key.generations[0]");
+});
+
+function secret(name: string): string {
+  const value = cloud.cloudflare.state("rounds-api").secrets[name];
+  if (value === undefined) throw new Error(`the Worker holds no ${name}`);
+  return value;
+}
+
+/** Real files below node_modules, where a link would be taken for a part of this checkout; what they need is linked. */
+function installInto(modules: string): void {
+  fs.mkdirSync(modules);
+  for (const name of fs.readdirSync(path.join(checkout, "node_modules")))
+    if (!name.startsWith(".")) fs.symlinkSync(path.join(checkout, "node_modules", name), path.join(modules, name));
+  const own = path.join(modules, "rollover");
+  fs.cpSync(path.join(checkout, "components"), path.join(own, "components"), { recursive: true });
+  const manifest = JSON.parse(fs.readFileSync(path.join(checkout, "package.json"), "utf8")) as object;
+  const exports = {
+    ".": { types: "./components/index.ts", default: "./components/library.cjs" },
+    "./components/loader.cjs": "./components/loader.cjs",
+  };
+  fs.writeFileSync(path.join(own, "package.json"), JSON.stringify({ exports, ...manifest }));
+}
