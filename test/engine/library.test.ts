@@ -14,7 +14,7 @@ import { tryLogin } from "./rounds";
 
 const checkout = path.resolve(__dirname, "..", "..");
 const STATE_KEEPS = 'exports.handler=()=>require("rollover/components/loader.cjs")("PostgresLogin")';
-const PROGRAM_FILES = ["Pulumi.yaml", "index.ts", "package.json", "tsconfig.json"];
+const PROGRAM_FILES = ["Pulumi.yaml", "index.ts", "tsconfig.json"];
 let dir: string;
 let cloud: LocalCloud;
 let stack: Stack;
@@ -26,6 +26,8 @@ beforeAll(async () => {
   fs.mkdirSync(cwd);
   for (const name of PROGRAM_FILES)
     fs.copyFileSync(path.join(checkout, "test/fixtures/library", name), path.join(cwd, name));
+  // Beside the example it would keep this checkout's compiler from knowing the package by its own name.
+  fs.writeFileSync(path.join(cwd, "package.json"), JSON.stringify({ name: "shop", private: true, main: "index.ts" }));
   installInto(path.join(cwd, "node_modules"));
   cloud = await startCloud({ logDir: dir, turso: false, vault: false });
   const { postgres, cloudflare, workers, secrets } = cloud.config();
