@@ -1,10 +1,14 @@
 /** What a change of the stack's config will do, from what the engine's preview says and what state records. Pure. */
 import { compareStamps, parseStamp } from "../../components/rotation/stamp";
+import type { Why } from "./base";
 import { describeConsumers, heldBy, type ConsumerPlan } from "./consumers";
 import { describeDebts, type Note } from "./debts";
 import { keysetOf } from "./keyset-state";
 import * as keysets from "./keysets";
 import { describeOthers, type Other } from "./others";
+import { type Permission, permissionsOf } from "./permissions";
+import { describePolicy, type PolicyPlan } from "./policy";
+import type { LoginSessions } from "./sessions";
 import { consumerName, kindOf, nameOf, type Outputs, type State, type Step, type Summary } from "./shapes";
 import * as turso from "./turso";
 
@@ -62,12 +66,20 @@ export interface CredentialPlan {
 export interface Plan {
   stack: string;
   outcome: "changes" | "nothing" | "failed";
+  /** What the stack file says otherwise than before; undefined where nobody asked. */
+  why?: Why;
   /** Only those that change. */
   credentials: CredentialPlan[];
   /** Only those that change. */
   consumers: ConsumerPlan[];
-  /** Roles, databases, grants, the code of Workers, rulesets. */
+  /** Roles, databases, grants, the code of Workers, rulesets, messages and hooks. */
   others: Other[];
+  /** Who is logged in by a login that this change retires. */
+  sessions: LoginSessions[];
+  /** What logins and tokens must be allowed for it. */
+  permissions: Permission[];
+  /** How old everything is after this change; undefined without a policy, or where the preview failed. */
+  policy?: PolicyPlan;
   /** Of Turso groups and databases: each is an outage of its consumers until they are delivered to. */
   invalidations: turso.Invalidation[];
   /** Tokens that are no longer delivered, as state has them. */
@@ -93,6 +105,10 @@ export interface Facts {
   steps: Step[];
   state: State;
   errors: string[];
+  why?: Why;
+  sessions?: LoginSessions[];
+  /** Audit records go to a table. */
+  audited?: boolean;
 }
 
 /** What is known before the first credential is described. */
@@ -108,8 +124,10 @@ export function describePlan(facts: Facts): Plan {
   const tokens = turso.tokensIn(state);
   const retired = turso.describeRetired(tokens, now);
   const debts = [...describeDebts(before, state), ...turso.tursoDebts(before, retired)];
-  const standing = { stack, retired, findings: turso.describeFindings(before), debts };
-  const nothing = { credentials: [], consumers: [], others: [], invalidations: [], warnings: [] };
+  const why = facts.why ? { why: facts.why } : {};
+  const standing = { stack, ...why, retired, findings: turso.describeFindings(before), debts };
+  const none = { credentials: [], consumers: [], others: [], sessions: [], permissions: [] };
+  const nothing = { ...none, invalidations: [], warnings: [] };
   if (!after) return { ...standing, ...nothing, outcome: "failed", abandoned: before.abandoned, errors };
 
   const invalidations = turso.describeInvalidations(steps, tokens, after);
@@ -125,8 +143,16 @@ export function describePlan(facts: Facts): Plan {
   ];
   const isChange = credentials.length + consumers.length + others.length + invalidations.length > 0;
   const outcome = errors.length > 0 ? "failed" : isChange ? "changes" : "nothing";
-  const changes = { credentials, consumers, others, invalidations, warnings };
-  return { ...standing, ...changes, outcome, abandoned: after.abandoned, errors };
+  const untouched = consumers.flatMap(({ worker, change }) => (change === "settings only" ? (worker ?? []) : []));
+  const permissions = permissionsOf(steps, {
+    ...{ after, invalidations, untouched, renewed, audited: facts.audited ?? false },
+  });
+  const changes = { credentials, consumers, others, invalidations, warnings, permissions };
+  const policy = describePolicy(after, credentials, turso.expirationsOf(tokens, steps), now);
+  return {
+    ...{ ...standing, ...changes, sessions: facts.sessions ?? [], ...(policy ? { policy } : {}) },
+    ...{ outcome, abandoned: after.abandoned, errors },
+  };
 }
 
 function describeCredential(name: string, facts: Facts, known: Known): CredentialPlan | undefined {

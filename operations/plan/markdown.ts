@@ -3,7 +3,9 @@ import type { ConsumerPlan } from "./consumers";
 import type { Note } from "./debts";
 import type { CredentialPlan, Plan, Withdrawal } from "./describe";
 import type { Other } from "./others";
+import type { Permission } from "./permissions";
 import { invalidationLines, retiredLines } from "./turso-markdown";
+import { policyLines, sessionLine, whyLines } from "./why-markdown";
 import { code, count, plain } from "./words";
 
 /** Stands first in the comment, so that the next run finds it and edits it in place. */
@@ -13,12 +15,16 @@ export function markerOf(stack: string): string {
 
 export function toMarkdown(plan: Plan): string {
   const { credentials, consumers, others, invalidations, retired, warnings, findings, debts, abandoned, errors } = plan;
+  const { why, policy, sessions, permissions, outcome } = plan;
+  const isTold = why && (why.edits.length > 0 || outcome === "changes");
   const parts = [
     markerOf(plan.stack),
     `## Rollover plan for ${code(plan.stack)}`,
     headline(plan),
     ...section("Errors", errors.map(fenced)),
     ...list("Warnings", warnings.map(note)),
+    ...list("Policy", policy ? policyLines(policy) : []),
+    ...section("Why", isTold ? whyLines(why) : []),
     ...section("Invalidations", invalidations.map(invalidationLines)),
     ...(credentials.length > 0
       ? [table(["Credential", "What happens", "What keeps working"], credentials.map(row))]
@@ -36,11 +42,13 @@ export function toMarkdown(plan: Plan): string {
     ...list("Stops working, and cannot be undone", withdrawn(credentials, "for good")),
     ...list("Stops working, and its key stays in the backup", withdrawn(credentials, "backed up")),
     ...list("No longer delivered, and works on", withdrawn(credentials, "works on")),
+    ...list("Sessions on logins that go", sessions.map(sessionLine)),
     ...section(
       "Consumers",
       consumers.length > 0 ? [table(["Consumer", "Change", "Attested"], consumers.map(consumerRow))] : [],
     ),
     ...list("Other resources", others.map(otherLine)),
+    ...section("Permissions that it needs", permissions.length > 0 ? [permissionTable(permissions)] : []),
     ...list("Debts: old credentials that still work, or may", debts.map(note)),
     ...list("Retired tokens that no longer work", retired.flatMap(retiredLines)),
     ...list("Findings", findings.map(note)),
@@ -49,7 +57,7 @@ export function toMarkdown(plan: Plan): string {
   return `${parts.join("\n\n")}\n`;
 }
 
-function headline({ outcome, credentials, consumers, invalidations, debts }: Plan): string {
+function headline({ outcome, credentials, consumers, invalidations, debts, policy }: Plan): string {
   if (outcome === "failed") return "**The preview failed; nothing was changed.**";
   const atOnce = credentials.filter(({ breaksAtOnce }) => breaksAtOnce !== undefined).length;
   const dying = invalidations.filter(({ stamp }) => stamp !== undefined).length;
@@ -61,6 +69,7 @@ function headline({ outcome, credentials, consumers, invalidations, debts }: Pla
     ...(atOnce > 0 ? [`${atOnce} without overlap.`] : []),
     ...(dying > 0 ? [`${count(dying, "target")} invalidated: an outage until consumers are delivered to.`] : []),
     ...(silent > 0 ? [`${count(silent, "consumer")} not attested.`] : []),
+    ...(policy && policy.overdue.length > 0 ? [`${policy.overdue.length} overdue.`] : []),
     ...(debts.length > 0 ? [`${count(debts.length, "standing debt")}.`] : []),
   ];
   return `**${said.join(" ")}**`;
@@ -131,7 +140,16 @@ function note({ name, what }: Note): string {
   return `${code(name)}: ${plain(what)}`;
 }
 
-function otherLine({ op, kind, name, kept, loss }: Other): string {
+function permissionTable(permissions: Permission[]): string {
+  const cells = (texts: string[]) => texts.map(code).join(", ");
+  return table(
+    ["Who", "Needs", "To"],
+    permissions.map(({ who, needs, steps }) => [who, cells(needs), cells(steps)]),
+  );
+}
+
+function otherLine({ op, kind, name, kept, loss, says }: Other): string {
+  if (says !== undefined) return plain(says);
   const drops = loss === undefined ? "" : `, **${loss}**`;
   const where = kind === "TursoSettings" ? "its settings stay as they are at Turso" : "stays on the server";
   return kept ? `${kind} ${code(name)}: leaves the stack, ${where}` : `${kind} ${code(name)}: ${op}${drops}`;

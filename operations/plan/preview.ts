@@ -3,12 +3,19 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { type Cli, findCli, json, pulumi, type Where } from "../cli";
+import { fileOf, readText } from "../stack-file/file";
+import { Refusal } from "../stack-file/text";
+import { readWhy } from "./base";
 import type { Facts } from "./describe";
+import { readSessions, retiringIn } from "./sessions";
+import { configIn, isAuditTable, serverIn } from "./settings";
 import { exported, kindOf, outputs, planFile, preview, readable, type Outputs } from "./shapes";
 
 export interface Preview extends Where {
   /** In place of `Pulumi.<stack>.yaml`. */
   configFile: string | undefined;
+  /** What the stack file is compared with. @default where HEAD left the default branch */
+  base: string | undefined;
 }
 
 export async function readFacts(where: Preview): Promise<Facts> {
@@ -23,7 +30,7 @@ export async function readFacts(where: Preview): Promise<Facts> {
 
 async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> {
   const file = path.join(dir, "plan.json");
-  const config = where.configFile === undefined ? [] : ["--config-file", path.resolve(where.cwd, where.configFile)];
+  const config = configArgs(where);
   // Not `--event-log`: the SDK's debug lines in it hold secrets in the clear. The plan file holds them encrypted.
   const previewed = await pulumi(cli, where, ["preview", "--json", "--save-plan", file, ...config]);
   const shown = preview.safeParse(json(previewed.stdout));
@@ -42,15 +49,51 @@ async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> 
   const after = previewed.code === 0 ? afterOf(file) : undefined;
   if (!before.success) errors.push("the outputs in state are not those of this program");
   if (previewed.code === 0 && !after) errors.push("the preview gave no outputs of this program");
-  return {
+  const facts = {
     now: new Date(),
     stack: stackOf(deployment.resources[0]?.urn) ?? where.stack?.split("/").at(-1) ?? "",
     before: before.success ? before.data : outputs.parse({}),
     after: errors.length === 0 ? after : undefined,
     steps: shown.success ? shown.data.steps : [],
     state: deployment,
+  };
+  return {
+    ...facts,
+    ...(await fromFile(cli, where, facts)),
     errors: [...new Set(errors.map(readable))].filter((text) => text !== ""),
   };
+}
+
+function configArgs({ cwd, configFile }: Preview): string[] {
+  return configFile === undefined ? [] : ["--config-file", path.resolve(cwd, configFile)];
+}
+
+/** What the stack file itself is needed for. */
+async function fromFile(
+  cli: Cli,
+  where: Preview,
+  { stack, steps, after }: Pick<Facts, "stack" | "steps" | "after">,
+): Promise<Pick<Facts, "why" | "sessions" | "audited">> {
+  const { cwd, configFile, base } = where;
+  const file = fileOf({ cwd, stack: where.stack ?? stack, ...(configFile === undefined ? {} : { configFile }) });
+  if (file === undefined) return {};
+  try {
+    const text = readText(file);
+    const config = configIn(text);
+    const password = async () => {
+      const got = await pulumi(cli, where, ["config", "get", "rollover:postgresPassword", ...configArgs(where)]);
+      return got.code === 0 ? got.stdout.replace(/\r?\n$/, "") : undefined;
+    };
+    const retiring = after ? retiringIn(steps, after.abandoned) : [];
+    return {
+      why: await readWhy(file, text, base),
+      sessions: await readSessions(retiring, serverIn(config), password),
+      audited: isAuditTable(config),
+    };
+  } catch (error) {
+    if (error instanceof Refusal) return { why: { unknown: error.message, edits: [] } };
+    throw error;
+  }
 }
 
 function afterOf(file: string): Outputs | undefined {

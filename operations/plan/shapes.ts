@@ -26,11 +26,25 @@ const summary = z.object({
       attested: z.boolean(),
     }),
   ),
+  /** How old a generation may become, such as `90d`. */
+  maxAge: z.string().optional(),
+  reason: z.string().optional(),
+  ticket: z.string().optional(),
+  holders: z.array(z.string()).optional(),
 });
 export type Summary = z.infer<typeof summary>;
 
 // A list that is not known yet is left out: the next plan has it.
 const debts = z.record(z.string(), z.array(z.string()).catch([])).catch({});
+
+/** As components/rotation/summary.ts has it. */
+const policy = z.object({
+  warnBefore: z.string(),
+  overlap: z.string(),
+  enforce: z.boolean(),
+  freeze: z.array(z.object({ from: z.string(), to: z.string(), reason: z.string().optional() })),
+});
+export type PolicyOutput = z.infer<typeof policy>;
 
 /** The stack's outputs, as index.ts exports them. */
 export const outputs = z.object({
@@ -39,6 +53,8 @@ export const outputs = z.object({
   abandoned: z.array(z.string()).default([]),
   /** By invalidated target, what became of the other tokens of its group. Not known before an update that invalidates. */
   findings: z.record(z.string(), z.record(z.string(), z.string())).catch({}).default({}),
+  /** Undefined where the stack has none. */
+  policy: policy.optional().catch(undefined),
 });
 export type Outputs = z.infer<typeof outputs>;
 

@@ -80,6 +80,12 @@ export function tokensIn({ resources }: State): Token[] {
   return resources.filter((resource) => !resource.delete).flatMap((resource) => tokenOf(resource) ?? []);
 }
 
+/** How long the tokens of each credential are to work, by its name, once the steps are done. */
+export function expirationsOf(tokens: Token[], steps: Step[]): Map<string, string> {
+  const next = steps.flatMap(({ newState }) => tokenOf(newState) ?? []);
+  return new Map([...tokens, ...next].map(({ credential, expiration }) => [credential, expiration]));
+}
+
 const asked = z.record(
   z.string(),
   z.object({ stamp: z.string(), readOnly: z.string(), reason: z.string().default("") }),

@@ -4,9 +4,10 @@ export function count(n: number, noun: string): string {
   return `${n} ${noun}${n === 1 ? "" : "s"}`;
 }
 
-/** Names come from a pull request: in code they can neither mention anybody nor end a table cell. */
+/** Names come from a pull request: in code they can neither mention anybody, end a table cell nor turn the direction of the text. */
 export function code(text: string): string {
-  return `\`${text.replace(/[`|\r\n]/g, " ")}\``;
+  const quiet = text.replace(/[`|\p{Cc}\p{Zl}\p{Zp}\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, " ");
+  return quiet === "" ? "(nothing)" : `\`${quiet}\``;
 }
 
 /** A sentence that may hold what others wrote, on one line: outside its own code spans it can neither mention anybody nor be markup. */

@@ -17,6 +17,12 @@ const TYPES = {
   TursoToken: "rollover:turso:TursoTokens$pulumi-nodejs:dynamic/turso:TursoToken",
   TursoOutcome: "pulumi-nodejs:dynamic/turso:TursoOutcome",
   Database: "rollover:postgres:PostgresRole$postgresql:index/database:Database",
+  Role: "rollover:postgres:PostgresRole$postgresql:index/role:Role",
+  Grant: "rollover:postgres:PostgresRole$postgresql:index/grant:Grant",
+  VaultKey: "rollover:keyset:SigningKeyset$pulumi-nodejs:dynamic/vault:VaultKey",
+  Announcement: "pulumi-nodejs:dynamic/notify:Announcement",
+  Completion: "pulumi-nodejs:dynamic/notify:Completion",
+  Command: "rollover:command:AfterRoll$command:local:Command",
 };
 
 /** What stands for every secret in these fixtures: none of it may come out. */
@@ -37,11 +43,16 @@ export function resource(type: keyof typeof TYPES, name: string, more: Partial<R
   };
 }
 
-export function login(name: string, stamp: string, more: Partial<Resource> = {}): Resource {
+export function login(name: string, stamp: string, more: Partial<Resource> = {}, mode = "login"): Resource {
+  const made = { mode, owner: "rounds_owner", server: "db.example.com:5432", credential: name };
   return resource("PostgresLogin", `${name}@${stamp}`, {
-    inputs: { login: `rounds_${stamp.replaceAll("-", "")}` },
+    inputs: { login: `rounds_${stamp.replaceAll("-", "")}`, ...made },
     ...more,
   });
+}
+
+export function announcement(noticeMs: number, stamps: Record<string, string>, urgent: string[] = []): Resource {
+  return resource("Announcement", "announcement", { inputs: { stamps, urgent, noticeMs } });
 }
 
 export interface TokenMore {

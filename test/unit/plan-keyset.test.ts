@@ -60,6 +60,19 @@ const restore = () =>
     steps: [make.step("create", keys.vaultKey(NAME, OLD, { restore: true }))],
   });
 
+/** Symmetric keys that something is encrypted with, backed up in Vault. */
+const encryption = () => {
+  const kind = "encryption-keyset";
+  return scene({
+    before: [OLD],
+    after: [NOW, OLD],
+    more: { kind },
+    workers: [keys.holder("rounds-api", NAME, [OLD], { kind })],
+    resources: [keys.vaultKey(NAME, OLD)],
+    steps: [make.step("create", keys.vaultKey(NAME, NOW))],
+  });
+};
+
 /** A Worker's own code, and the limits of its zone. */
 const limits = (): Facts => {
   const same = make.outputsOf({ [NAME]: keys.keyset([NOW]) });
@@ -79,7 +92,7 @@ const limits = (): Facts => {
 };
 
 describe("the whole text", () => {
-  it.each(Object.entries({ roll, retire, rollback, emergency, restore, limits }))(
+  it.each(Object.entries({ roll, retire, rollback, emergency, restore, encryption, limits }))(
     "of %s, without a secret",
     async (name, facts) => {
       const plan = describePlan(facts());

@@ -2,6 +2,7 @@
 // else of the engine's output reaches it. Not that the engine writes these shapes: test/engine/plan.test.ts does.
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
+import { editsOf } from "../../operations/plan/base";
 import { describePlan, type Facts } from "../../operations/plan/describe";
 import { toMarkdown } from "../../operations/plan/markdown";
 import { exported, outputs, preview, readable } from "../../operations/plan/shapes";
@@ -39,6 +40,62 @@ const rollback = (): Facts => {
   );
 };
 
+/** A random value with two names: the first of its list is current, the second is handed out beside it. */
+const random = (): Facts => {
+  const worker = make.consumer("rounds-api", { "session-key": [OLD] });
+  const key = (stamp: string) => make.resource("RandomPassword", `session-key@${stamp}`);
+  return make.facts(
+    make.outputsOf({ "session-key": make.random([OLD]) }),
+    make.outputsOf({ "session-key": make.random([NOW, OLD]) }),
+    [key(OLD), worker],
+    [make.step("create", key(NOW)), make.delivery(worker)],
+  );
+};
+
+/** One role whose password is altered, and what is run after it. */
+const inPlace = (): Facts => {
+  const worker = make.consumer("rounds-api", { "rounds-db": [OLD] });
+  const atOnce = { change: "breaks at once" as const };
+  const role = make.resource("Role", "rounds-db-login", { inputs: { name: "rounds" } });
+  const create = "unset PULUMI_ACCESS_TOKEN; exec ./deploy.sh </dev/null >/dev/null 2>&1";
+  return make.facts(
+    make.outputsOf({ "rounds-db": make.postgres([OLD], atOnce) }),
+    make.outputsOf({ "rounds-db": make.postgres([NOW], atOnce) }),
+    [make.login("rounds-db", OLD, {}, "inPlace"), role, worker],
+    [
+      make.step("update", make.announcement(300_000, { "rounds-db": OLD }), { stamps: { "rounds-db": NOW } }),
+      make.step("update", role, { password: make.UNKNOWN }),
+      make.step("create", make.login("rounds-db", NOW, {}, "inPlace")),
+      make.delivery(worker),
+      make.step("replace", make.resource("Command", "rounds-db", { inputs: { create, environment: make.SECRET } })),
+      make.step("delete-replaced", make.resource("Command", "rounds-db", { inputs: { create } })),
+      make.step("update", make.resource("Completion", "completion")),
+      make.step("delete", make.login("rounds-db", OLD, {}, "inPlace")),
+    ],
+  );
+};
+
+const before = `
+encryptionsalt: v1:${make.SECRET}
+config:
+  rollover:postgresPassword: { secure: ${make.SECRET} }
+  rollover:workers: { rounds-api: { script: rounds-api, probe: "https://${make.SECRET}.example.com" } }
+  rollover:credentials:
+    api-key: { kind: random, generation: "2026-08-01" }
+    gone: { kind: postgres, generations: ["2026-08-01"] }
+    rounds-db: { kind: postgres, generations: ["2026-08-01"], reason: of an earlier edit }
+`;
+const now = `
+encryptionsalt: v1:other
+config:
+  rollover:postgresPassword: { secure: other-${make.SECRET} }
+  rollover:workers: { rounds-api: { script: rounds-api, probe: "https://other-${make.SECRET}.example.com" } }
+  rollover:credentials:
+    api-key: { kind: random, generation: 2026-11-20, reason: "it \`leaked\` | see <b> @everyone", ticket: OPS-7 }
+    fresh: { kind: random, generations: ["2026-11-20", "2026-08-01", "${make.SECRET}"] }
+    rounds-db: { kind: postgres, generations: ["2026-11-20"], checks: ["SELECT '${make.SECRET}'"], ticket: OPS-8 }
+`;
+
 /** A roll that retires too, one without overlap, a first delivery, a removal with its data, a silent consumer, every debt. */
 const mixed = (): Facts => {
   const api = make.consumer("rounds-api", { "rounds-db": [OLD], "api-key": [OLD], gone: [OLD] });
@@ -48,7 +105,7 @@ const mixed = (): Facts => {
     { worker: "rounds-api", as: "API_KEY", attested: true },
   ];
   const key = { change: "breaks at once" as const, consumers: two };
-  const database = make.resource("Database", "gone-database");
+  const database = make.resource("Database", "gone-database", { inputs: { name: "gone", owner: "gone_owner" } });
   const interrupted = make.resource("WorkerSecretSet", "mailer");
   const made = make.facts(
     make.outputsOf(
@@ -61,11 +118,17 @@ const mixed = (): Facts => {
     ),
     make.outputsOf(
       {
-        "rounds-db": make.postgres([NOW]),
-        "api-key": make.random([NOW], key),
-        fresh: make.random([NOW, OLD]),
+        "rounds-db": make.postgres([NOW], { maxAge: "90d" }),
+        "api-key": make.random([NOW], { ...key, maxAge: "15d" }),
+        fresh: make.random([NOW, OLD], { maxAge: "30d" }),
       },
-      { abandoned: ["old-worker"] },
+      {
+        abandoned: ["old-worker"],
+        policy: {
+          ...{ warnBefore: "14d", overlap: "7d", enforce: true },
+          freeze: [{ from: "2026-11-20", to: "2026-11-24", reason: "the [fair](http://x) @everyone" }],
+        },
+      },
     ),
     [
       ...["rounds-db", "gone"].map((name) => make.login(name, OLD)),
@@ -76,9 +139,34 @@ const mixed = (): Facts => {
       api,
       silent,
     ],
-    [make.delivery(api), make.delivery(silent), make.step("delete", database), make.step("same", database)],
+    [
+      make.step("create", make.login("rounds-db", NOW)),
+      make.delivery(api),
+      make.delivery(silent),
+      make.step("delete", database),
+      make.step("same", database),
+      ...["rounds-db", "gone"].map((name) => make.step("delete", make.login(name, OLD))),
+      make.step("delete", make.login("rounds-db", "2026-05-01")),
+    ],
   );
-  return { ...made, state: { ...made.state, pending_operations: [{ type: "updating", resource: interrupted }] } };
+  return {
+    ...made,
+    state: { ...made.state, pending_operations: [{ type: "updating", resource: interrupted }] },
+    why: { base: "0123456789ab", edits: editsOf(before, now) },
+    audited: true,
+    sessions: [
+      {
+        ...{ name: "rounds-db", stamp: OLD, login: "rounds_20260801" },
+        sessions: [
+          { application: "billing `|` @everyone", address: "10.0.0.7", count: 2 },
+          { application: "", address: "local", count: 1 },
+          { count: 1 },
+        ],
+      },
+      { name: "gone", stamp: OLD, login: "gone_20260801", unknown: "no connection (ECONNREFUSED)" },
+      { name: "rounds-db", stamp: "2026-05-01", login: "rounds_20260501", sessions: [] },
+    ],
+  };
 };
 
 const nothing = (): Facts => {
@@ -100,13 +188,15 @@ const failure = (): Facts => ({
   ],
 });
 
+const scenes = { roll, retire, rollback, random, inPlace, mixed, nothing, failure };
+
 describe("the whole text", () => {
-  it.each(Object.entries({ roll, retire, rollback, mixed, nothing, failure }))("of %s", async (name, facts) => {
+  it.each(Object.entries(scenes))("of %s", async (name, facts) => {
     const text = toMarkdown(describePlan(facts()));
     await expect(text).toMatchFileSnapshot(path.join(__dirname, "..", "golden", `plan-${name}.md`));
   });
 
-  it.each(Object.entries({ roll, retire, rollback, mixed, nothing, failure }))(
+  it.each(Object.entries(scenes))(
     "of %s holds neither a secret, an unknown id nor a provider, in either form",
     (_, facts) => {
       const plan = describePlan(facts());

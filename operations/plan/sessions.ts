@@ -1,0 +1,92 @@
+/** Who is logged in to Postgres by a login that the update will retire: asked once, read-only, and only where one is retired. */
+import type { PostgresServer } from "../../components/rotation/model";
+import { connected, PostgresError } from "../../components/postgres/sql";
+import { kindOf, nameOf, type Step } from "./shapes";
+
+export interface LoginSessions {
+  /** The credential. */
+  name: string;
+  /** Its stamp, or `adopted`. */
+  stamp: string;
+  login: string;
+  /** Undefined where nobody could be asked: `unknown` says why. */
+  sessions?: Session[];
+  unknown?: string;
+}
+
+export interface Session {
+  /** As the client names itself; "" where it does not, undefined where the admin may not see it. */
+  application?: string;
+  address?: string;
+  count: number;
+}
+
+/** A login that is retired, and the `host:port` where it is. */
+export interface Retiring {
+  name: string;
+  stamp: string;
+  login: string;
+  server: string;
+}
+
+/** Logins altered in place are not retired: their sessions go on. */
+export function retiringIn(steps: Step[], abandoned: readonly string[]): Retiring[] {
+  return steps.flatMap(({ op, urn, oldState }) => {
+    if (kindOf(urn) !== "PostgresLogin" || (op !== "delete" && op !== "delete-replaced")) return [];
+    const { mode, login, server, credential } = oldState?.inputs ?? {};
+    if (mode === "inPlace" || typeof login !== "string" || typeof credential !== "string") return [];
+    if (abandoned.includes(credential)) return [];
+    const stamp = nameOf(urn).slice(credential.length + 1);
+    return [{ name: credential, stamp, login, server: typeof server === "string" ? server : "" }];
+  });
+}
+
+/** @param password Asks for the admin's; undefined where it cannot be read. */
+export async function readSessions(
+  retiring: Retiring[],
+  server: PostgresServer | string,
+  password: () => Promise<string | undefined>,
+): Promise<LoginSessions[]> {
+  if (retiring.length === 0) return [];
+  const told = (unknown: string) => retiring.map(({ name, stamp, login }) => ({ name, stamp, login, unknown }));
+  if (typeof server === "string") return told(server);
+  const secret = await password();
+  if (secret === undefined) return told("rollover:postgresPassword cannot be read");
+  try {
+    const found = await ask(server, secret, retiring);
+    const here = `${server.host}:${server.port}`;
+    return retiring.map(({ server: at, ...one }) => {
+      if (at !== here) return { ...one, unknown: `it is on ${at}, and rollover:postgres names ${here}` };
+      return { ...one, sessions: found.filter(({ login }) => login === one.login).map(sessionOf) };
+    });
+  } catch (error) {
+    if (error instanceof PostgresError) return told(error.message);
+    throw error;
+  }
+}
+
+interface Row {
+  login: string;
+  application: string | null;
+  address: string | null;
+  count: number;
+}
+
+function sessionOf({ application, address, count }: Row): Session {
+  return { ...(application === null ? {} : { application }), ...(address === null ? {} : { address }), count };
+}
+
+async function ask(server: PostgresServer, password: string, retiring: Retiring[]): Promise<Row[]> {
+  const { username: user, database } = server;
+  return connected(server, { user, password, database }, async (client) => {
+    await client.query("BEGIN READ ONLY");
+    const { rows } = await client.query<Row>(
+      // Of sessions that the admin may not see only the login is told.
+      `SELECT usename AS login, application_name AS application, CASE WHEN backend_start IS NOT NULL THEN coalesce(host(client_addr), 'local') END AS address,
+              count(*)::int AS count
+         FROM pg_stat_activity WHERE usename = ANY($1) GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3 LIMIT 200`,
+      [retiring.map(({ login }) => login)],
+    );
+    return rows;
+  });
+}

@@ -1,0 +1,36 @@
+/** The few settings that the plan takes from the stack file itself: whom to ask for sessions, and whether records go to a table. */
+import type { PostgresServer } from "../../components/rotation/model";
+import { describe, type Problem } from "../../components/rotation/problem";
+import { Fields } from "../../components/rotation/read";
+import { parseServer } from "../../components/rotation/server";
+import { parse } from "../stack-file/text";
+
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Anything else is an empty one. */
+export function mapping(value: unknown): Record<string, unknown> {
+  return isMapping(value) ? value : {};
+}
+
+/** What stands below `config:`, judged by nobody. Throws Refusal where the text is no YAML. */
+export function configIn(text: string): Record<string, unknown> {
+  const file: unknown = text === "" ? {} : parse(text).toJS();
+  return mapping(mapping(file)["config"]);
+}
+
+/** The server of the admin login, or why it cannot be told. */
+export function serverIn(config: Record<string, unknown>): PostgresServer | string {
+  const problems: Problem[] = [];
+  const fields = new Fields("rollover:postgres", config["rollover:postgres"] ?? {}, problems);
+  const server = { ...parseServer(fields, "the admin's password"), superuser: false };
+  const [first] = problems;
+  return first ? describe(first).split("\n").slice(0, 2).join(":") : server;
+}
+
+/** Whether audit records go to a table. */
+export function isAuditTable(config: Record<string, unknown>): boolean {
+  const audit = config["rollover:audit"];
+  return isMapping(audit) && !("file" in audit) && !("secure" in audit);
+}
