@@ -1,0 +1,171 @@
+// Proves with real files and processes: two processes make one chain, a killed writer and a torn line stop nobody and the torn line
+// is found, the file is private and stays inside the project. Does not prove it for two machines that share a folder.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { appendRecords } from "../../components/audit/file";
+import { readAudit, verifyChain } from "../../components/audit/read";
+import { recordOf } from "./audits";
+
+const FILE = "audit/prod.jsonl";
+let root: string;
+
+beforeEach(() => {
+  root = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-audit-"));
+});
+
+afterEach(() => {
+  fs.rmSync(root, { recursive: true, force: true });
+});
+
+const at = (): string => path.join(root, FILE);
+const text = (): string => fs.readFileSync(at(), "utf8");
+const read = () => readAudit({ file: FILE, required: true }, root, {});
+const append = (...credentials: string[]) =>
+  appendRecords(
+    root,
+    FILE,
+    credentials.map((credential) => recordOf({ credential })),
+  );
+
+/** Another process that appends `count` times; says so by a line when it has begun. */
+function appender(name: string, count: number) {
+  const code = `
+    const { appendRecords } = require("./components/audit/file");
+    const { recordOf } = require("./test/provider/audits");
+    (async () => {
+      for (let at = 0; at < ${count}; at++) {
+        await appendRecords(${JSON.stringify(root)}, "${FILE}", [recordOf({ credential: "${name}-" + at }), recordOf()]);
+        if (at === 0) console.log("begun");
+      }
+    })();`;
+  const child = spawn(process.execPath, ["--require", "tsx/cjs", "--eval", code], {
+    cwd: path.resolve(__dirname, "../.."),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  return { child, begun: once(child.stdout, "data"), ended: once(child, "exit") };
+}
+
+it("keeps what was written, mode 0600, each row chained to the one before", async () => {
+  expect(await read()).toEqual([]);
+  await append("Überprüfung 試験 🔑", "b");
+  await append("c");
+  const rows = await read();
+  expect(rows.map(({ seq, record }) => [seq, record.credential])).toEqual([
+    [1, "Überprüfung 試験 🔑"],
+    [2, "b"],
+    [3, "c"],
+  ]);
+  expect(verifyChain(rows)).toEqual({ ok: true, head: rows[2]?.hash });
+  expect(fs.statSync(at()).mode & 0o777).toBe(0o600);
+  expect(fs.statSync(path.dirname(at())).mode & 0o777).toBe(0o700);
+  expect(fs.readdirSync(path.dirname(at()))).toEqual(["prod.jsonl"]);
+});
+
+it("two processes that append at once make one chain", async () => {
+  const [one, two] = [appender("one", 30), appender("two", 30)];
+  expect((await Promise.all([one.ended, two.ended])).map(([code]: unknown[]) => code)).toEqual([0, 0]);
+  const rows = await read();
+  expect(rows).toHaveLength(120);
+  expect(verifyChain(rows)).toMatchObject({ ok: true });
+  for (const name of ["one", "two"]) {
+    const own = rows.filter(({ record }) => record.credential.startsWith(name));
+    expect(own.map(({ record }) => record.credential)).toEqual(
+      Array.from({ length: 30 }, (_, index) => `${name}-${index}`),
+    );
+  }
+});
+
+it("goes on after a writer was killed, and takes over the lock of one that is dead", async () => {
+  const { child, begun, ended } = appender("killed", 100_000);
+  await begun;
+  child.kill("SIGKILL");
+  await ended;
+  // Whether or not it held the lock when it was killed.
+  fs.writeFileSync(`${at()}.lock`, `${child.pid ?? 0} ${os.hostname()}`);
+  const before = text();
+  await append("after");
+  expect(text().startsWith(before)).toBe(true);
+  const rows = await read();
+  expect(rows.at(-1)?.record.credential).toBe("after");
+  const found = verifyChain(rows);
+  // A kill between two writes leaves whole rows; one within a write a torn line, which is named.
+  if (before.endsWith("\n")) expect(found).toMatchObject({ ok: true });
+  else expect(found).toMatchObject({ ok: false, seq: before.split("\n").length });
+  expect(fs.existsSync(`${at()}.lock`)).toBe(false);
+});
+
+it("waits for a live writer, however many wait", async () => {
+  await append("first");
+  fs.writeFileSync(`${at()}.lock`, `${process.pid} ${os.hostname()}`);
+  const waiting = Promise.all([append("second"), append("third")]);
+  const early = await Promise.race([
+    waiting.then(() => "done"),
+    new Promise((resolve) => setTimeout(resolve, 200, "waiting")),
+  ]);
+  expect(early).toBe("waiting");
+  expect(await read()).toHaveLength(1);
+  fs.rmSync(`${at()}.lock`);
+  await waiting;
+  expect(verifyChain(await read())).toMatchObject({ ok: true });
+});
+
+describe("broken rows", () => {
+  it("a torn last line gets its end, is named, and the chain goes on behind it", async () => {
+    await append("a", "b");
+    fs.writeFileSync(at(), text().slice(0, -40));
+    await append("c");
+    expect(text().split("\n")).toHaveLength(4);
+    const rows = await read();
+    expect(verifyChain(rows)).toEqual({
+      ok: false,
+      seq: 2,
+      why: "line 2 holds no audit record: it was changed, or torn by a crash",
+    });
+    expect(rows[2]).toMatchObject({ seq: 2, previous: rows[0]?.hash, record: { credential: "c" } });
+  });
+
+  it("finds the last row behind a long torn line", async () => {
+    await append("a");
+    fs.appendFileSync(at(), `{"seq":2,"record":"${"x".repeat(400_000)}`);
+    await append("b");
+    expect((await read()).at(-1)).toMatchObject({ seq: 2, record: { credential: "b" } });
+  });
+
+  it.each([
+    ["changed", (lines: string[]) => lines.map((line) => line.replace('"b"', '"x"')), 2],
+    ["no JSON", (lines: string[]) => lines.map((line, index) => (index === 1 ? "gone" : line)), 2],
+    ["emptied", (lines: string[]) => lines.map((line, index) => (index === 1 ? "" : line)), 2],
+    ["taken out", (lines: string[]) => lines.filter((_, index) => index !== 0), 1],
+    ["with a key more", (lines: string[]) => lines.map((line) => line.replace('"seq":3', '"x":1,"seq":3')), 3],
+  ])("a row that is %s is named", async (_, edit, seq) => {
+    await append("a", "b", "c");
+    fs.writeFileSync(at(), edit(text().trimEnd().split("\n")).join("\n") + "\n");
+    expect(verifyChain(await read())).toMatchObject({ ok: false, seq });
+  });
+});
+
+describe("a way out of the project", () => {
+  const outside = "the-outside.txt";
+
+  it("is refused, and nothing is written there", async () => {
+    const target = path.join(root, outside);
+    fs.writeFileSync(target, "untouched\n");
+    fs.mkdirSync(path.join(root, "audit"));
+    fs.symlinkSync(target, at());
+    await expect(append("a")).rejects.toThrow(/audit\/prod.jsonl cannot be opened \(it is a symbolic link\)/);
+    fs.rmSync(at());
+    fs.linkSync(target, at());
+    await expect(append("a")).rejects.toThrow(/has other names too/);
+    fs.rmSync(path.join(root, "audit"), { recursive: true });
+    fs.mkdirSync(path.join(root, "elsewhere"));
+    fs.symlinkSync(path.join(root, "elsewhere"), path.join(root, "audit"));
+    await expect(append("a")).rejects.toThrow(/audit, the way to the audit file .* is a symbolic link or no folder/);
+    await expect(read()).rejects.toThrow(/is a symbolic link or no folder/);
+    expect(fs.readFileSync(target, "utf8")).toBe("untouched\n");
+    expect(fs.readdirSync(path.join(root, "elsewhere"))).toEqual([]);
+  });
+});

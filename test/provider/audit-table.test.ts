@@ -1,0 +1,197 @@
+// Proves against a real Postgres: who may only add can neither read, change nor forge; the owner cannot change by accident;
+// concurrent writers make one chain; what a superuser rewrote is found. Does not prove that a superuser who rewrites all of it
+// is found: only a head that was noted elsewhere tells.
+import { Client } from "pg";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { hashOf } from "../../components/audit/chain";
+import { readAudit, verifyChain } from "../../components/audit/read";
+import { insertRecords } from "../../components/audit/table";
+import { type LocalPostgres, startPostgres } from "../cloud/postgres";
+import { type AuditDatabase, recordOf, startAudit } from "./audits";
+
+let postgres: LocalPostgres;
+let table: AuditDatabase;
+
+beforeAll(async () => {
+  postgres = await startPostgres();
+  table = await startAudit(postgres);
+});
+
+afterAll(() => postgres.stop());
+
+const write = (records = [recordOf()], attempts = 1) =>
+  insertRecords(table.audit.server, table.writer.password, records, attempts);
+const read = () => readAudit(table.audit, "", table.reader);
+
+/** What becomes of a statement: its rows, or the SQLSTATE and message of the refusal. */
+async function as(user: string, password: string, sql: string): Promise<unknown> {
+  const client = new Client({ host: "127.0.0.1", port: postgres.port, user, password, database: "audit" });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } catch (error) {
+    const { code, message } = error as { code?: string; message: string };
+    return `${code}: ${message}`;
+  } finally {
+    await client.end();
+  }
+}
+
+it("keeps what was written, in one chain whose hashes SQL and JavaScript agree on", async () => {
+  const records = [
+    recordOf(),
+    recordOf({ reason: 'Überprüfung 試験 🔑 \u0000 \ud800 "quoted" \\ back\nline', error: "' OR 1=1 --" }),
+    recordOf({ credential: "x".repeat(5000) }),
+  ];
+  await write(records.slice(0, 1));
+  await write(records.slice(1));
+  const rows = await read();
+  expect(rows.map(({ record }) => record)).toEqual(records);
+  expect(rows.map(({ seq }) => seq)).toEqual([1, 2, 3]);
+  expect(Math.abs(Date.now() - Date.parse(rows[0]?.at ?? ""))).toBeLessThan(60_000);
+  expect(verifyChain(rows)).toEqual({ ok: true, head: rows[2]?.hash });
+  // Whatever a session's time zone and date style are.
+  await table.sql("ALTER ROLE audit_in SET timezone TO 'Asia/Kolkata'; ALTER ROLE audit_in SET datestyle TO 'German'");
+  await table.sql(
+    "ALTER ROLE audit_out SET timezone TO 'America/St_Johns'; ALTER ROLE audit_out SET datestyle TO 'SQL, DMY'",
+  );
+  await write();
+  expect(verifyChain(await read())).toMatchObject({ ok: true });
+});
+
+describe("the login that adds", () => {
+  const DENIED = /^42501: permission denied for table rollover_audit$/;
+  it.each([
+    "SELECT * FROM rollover_audit",
+    "SELECT max(seq) FROM rollover_audit",
+    "UPDATE rollover_audit SET record = '{}'",
+    "DELETE FROM rollover_audit",
+    "TRUNCATE rollover_audit",
+    "INSERT INTO rollover_audit (record, hash) VALUES ('{}', 'forged')",
+    "INSERT INTO rollover_audit (seq, record) VALUES (99, '{}')",
+    "INSERT INTO rollover_audit (at, record) VALUES ('1999-01-01', '{}')",
+    "INSERT INTO rollover_audit (previous, record) VALUES ('forged', '{}')",
+    "INSERT INTO rollover_audit (record) VALUES ('{}') RETURNING hash",
+  ])("is refused: %s", async (sql) => {
+    expect(await as("audit_in", table.writer.password, sql)).toMatch(DENIED);
+  });
+
+  const entry = (text: string): string => `INSERT INTO rollover_audit (record) VALUES ('${text}')`;
+  it.each([
+    ["to drop the table", "DROP TABLE rollover_audit", /^42501: must be owner/],
+    ["to turn triggers off", "ALTER TABLE rollover_audit DISABLE TRIGGER ALL", /^42501: must be owner/],
+    ["to act as a replica", "SET session_replication_role = 'replica'", /^42501: /],
+    ["to add no JSON", entry("none"), /^22P02: /],
+    ["to add no object", entry("[1]"), /^P0001: an audit record is one JSON object/],
+    ["to add too much", entry(`{"a":"${"x".repeat(10_000)}"}`), /^P0001: .* at most 10000/],
+  ])("is refused %s", async (_, sql, words) => {
+    expect(await as("audit_in", table.writer.password, sql)).toMatch(words);
+  });
+
+  it("cannot put a table of its own in the way of the trigger's", async () => {
+    const sql = `CREATE TEMP TABLE rollover_audit (seq bigint, hash text); INSERT INTO rollover_audit VALUES (500, 'forged');
+      INSERT INTO public.rollover_audit (record) VALUES ('${JSON.stringify(recordOf())}')`;
+    const before = (await read()).length;
+    expect(await as("audit_in", table.writer.password, sql)).not.toBeTypeOf("string");
+    const rows = await read();
+    expect(rows).toHaveLength(before + 1);
+    expect(verifyChain(rows)).toMatchObject({ ok: true });
+  });
+});
+
+it("the login that reads cannot add", async () => {
+  const { PGUSER, PGPASSWORD } = table.reader;
+  const sql = "INSERT INTO rollover_audit (record) VALUES ('{}')";
+  expect(await as(PGUSER, PGPASSWORD, sql)).toMatch(/^42501: permission denied/);
+});
+
+it.each([
+  "UPDATE rollover_audit SET record = '{}'",
+  "DELETE FROM rollover_audit WHERE seq < 0",
+  "TRUNCATE rollover_audit",
+])("is append-only to its owner too: %s", async (sql) => {
+  const before = await read();
+  await expect(table.sql(`SET ROLE audit_owner; ${sql}`)).rejects.toThrow(/rollover_audit is append-only/);
+  expect(await read()).toEqual(before);
+});
+
+it("can be set up again, and keeps its rows", async () => {
+  const before = await read();
+  await table.setUp();
+  expect(await read()).toEqual(before);
+  await write();
+  expect(verifyChain(await read())).toMatchObject({ ok: true });
+});
+
+it("chains what twenty writers add at once", async () => {
+  const before = (await read()).length;
+  await Promise.all(Array.from({ length: 20 }, (_, at) => write([recordOf({ credential: `c${at}` }), recordOf()], 3)));
+  const rows = await read();
+  expect(rows.length).toBe(before + 40);
+  expect(new Set(rows.slice(before).map(({ record }) => record.credential)).size).toBe(21);
+  expect(verifyChain(rows)).toMatchObject({ ok: true });
+});
+
+describe("a superuser who turns the triggers off", () => {
+  const tampered = async (sql: string): Promise<unknown> => {
+    await table.sql("CREATE TABLE kept AS SELECT * FROM rollover_audit");
+    const off = (work: string) =>
+      table.sql(
+        `ALTER TABLE rollover_audit DISABLE TRIGGER ALL; ${work}; ALTER TABLE rollover_audit ENABLE TRIGGER ALL`,
+      );
+    try {
+      await off(sql);
+      return verifyChain(await read());
+    } finally {
+      await off("DELETE FROM rollover_audit; INSERT INTO rollover_audit SELECT * FROM kept");
+      await table.sql("DROP TABLE kept");
+    }
+  };
+
+  it.each([
+    ["UPDATE rollover_audit SET record = replace(record, 'a@example.com', 'b@example.com') WHERE seq = 3", 3],
+    ["UPDATE rollover_audit SET at = at + interval '1 microsecond' WHERE seq = 4", 4],
+    ["DELETE FROM rollover_audit WHERE seq = 5", 5],
+    ["UPDATE rollover_audit SET record = 'no JSON' WHERE seq = 6", 6],
+    ["UPDATE rollover_audit SET record = replace(record, ':', ': ') WHERE seq = 7", 7],
+    ["DELETE FROM rollover_audit WHERE seq < 3", 1],
+  ])("is found at the first broken row: %s", async (sql, seq) => {
+    expect(await tampered(sql)).toMatchObject({ ok: false, seq });
+    expect(verifyChain(await read())).toMatchObject({ ok: true });
+  });
+
+  it("moves the break by one row where he writes the hash anew", async () => {
+    const [, row] = await read();
+    if (!row) throw new Error("no row");
+    const record = JSON.stringify({ ...row.record, actor: "nobody" });
+    const hash = hashOf(row.previous, row.seq, row.at, record);
+    expect(
+      await tampered(`UPDATE rollover_audit SET record = $r$${record}$r$, hash = '${hash}' WHERE seq = 2`),
+    ).toMatchObject({ ok: false, seq: 3 });
+  });
+});
+
+describe("what cannot be written or read says what to do, without the password", () => {
+  const refusal = async (run: Promise<unknown>): Promise<string> => {
+    const message = await run.then(
+      () => "it was done",
+      (error: unknown) => (error as Error).message,
+    );
+    expect(message).not.toContain(table.writer.password);
+    return message;
+  };
+
+  it("a wrong password, a login without the role, no such table, no server", async () => {
+    const { server } = table.audit;
+    const insert = (over: Partial<typeof server>, password = table.writer.password) =>
+      refusal(insertRecords({ ...server, ...over }, password, [recordOf()], 1));
+    expect(await insert({}, "wrong-password")).toMatch(/SQLSTATE 28P01.*config set --secret auditPassword/);
+    expect(await insert({ username: "audit_out" })).toMatch(/42501.*grant rollover_audit_writer/);
+    await table.sql("GRANT CONNECT ON DATABASE postgres TO audit_in");
+    expect(await insert({ database: "postgres" })).toMatch(/42P01.*run components\/audit\/rollover_audit.sql/);
+    expect(await insert({ port: 9 })).toMatch(/ECONNREFUSED.*see that the audit's database answers/);
+    expect(await refusal(readAudit(table.audit, "", {}))).toMatch(/set PGUSER and PGPASSWORD/);
+    const asWriter = { PGUSER: "audit_in", PGPASSWORD: table.writer.password };
+    expect(await refusal(readAudit(table.audit, "", asWriter))).toMatch(/42501.*grant rollover_audit_reader/);
+  });
+});
