@@ -1,14 +1,15 @@
 /**
- * `npm run alerts -- [--stack S | --config-file F] [--job JOB]`: prints a Prometheus rule file for a stack's tokens, keys and
+ * `npm run alerts -- [--stack S | --config-file F] [--job JOB] [--json]`: prints a Prometheus rule file for a stack's tokens, keys and
  * API, from its config alone: no state, no secret, no network. It alerts nobody by itself; Prometheus has to be given it.
  * Exit code 0 printed, 1 refused (the file is missing or wrong), 2 wrong usage.
  */
 import { Command, Option } from "commander";
+import { parse } from "yaml";
 import { ConfigError } from "../components/rotation/problem";
 import { watched } from "./alerts/read";
 import { ruleFile, type Scope } from "./alerts/rules";
 import { exitWith, parsed } from "./command";
-import { say } from "./console";
+import { jsonLine, say } from "./console";
 import { fileOf, readText } from "./stack-file/file";
 import { Refusal } from "./stack-file/text";
 
@@ -17,6 +18,7 @@ interface Options {
   configFile?: string;
   cwd: string;
   job?: string;
+  json?: true;
 }
 
 function program(): Command {
@@ -26,13 +28,15 @@ function program(): Command {
     .option("--config-file <file>", "the stack file itself, in place of Pulumi.<stack>.yaml; relative to --cwd")
     .option("--cwd <dir>", "the folder of the stack files", ".")
     .option("--job <job>", "only metrics of this scrape job (default: of any)")
+    .option("--json", "the rules as one JSON document in the last line of standard output, in place of YAML")
     .allowExcessArguments(false)
     .addHelpText(
       "after",
       "\nExit code: 0 printed, 1 the file is missing or wrong, 2 wrong usage.\n\n" +
         "Examples:\n" +
         "  npm run --silent alerts -- --stack prod > rollover-prod.yaml && promtool check rules rollover-prod.yaml\n" +
-        "  npm run --silent alerts -- --stack prod --job rounds-api\n",
+        "  npm run --silent alerts -- --stack prod --job rounds-api\n" +
+        "  npm run --silent alerts -- --stack prod --json | tail -n 1 | jq '.groups[].rules[].alert'\n",
     );
 }
 
@@ -42,7 +46,7 @@ export function main(args: readonly string[]): number {
   const code = parsed(command, args);
   if (code !== undefined) return code;
   const options = command.opts<Options>();
-  const { job } = options;
+  const { job, json } = options;
   const file = fileOf(options);
   if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
   if (job !== undefined && !/^[^\p{Cc}]{1,200}$/u.test(job))
@@ -50,7 +54,9 @@ export function main(args: readonly string[]): number {
   const stack = options.stack?.split("/").at(-1);
   const scope: Scope = { ...(stack ? { stack } : {}), ...(job === undefined ? {} : { job }) };
   try {
-    process.stdout.write(ruleFile(watched(readText(file)), scope));
+    const rules = ruleFile(watched(readText(file)), scope);
+    if (json) jsonLine(parse(rules) as object);
+    else process.stdout.write(rules);
     return 0;
   } catch (error) {
     if (error instanceof Refusal || error instanceof ConfigError) return complain(1, error.message);
@@ -64,5 +70,5 @@ function complain(code: number, text: string): number {
 }
 
 if (require.main === module) {
-  exitWith(Promise.resolve().then(() => main(process.argv.slice(2))));
+  exitWith(() => main(process.argv.slice(2)));
 }

@@ -2,6 +2,7 @@
 import { prepareEngine } from "../test/support/engine";
 import { fromPath } from "../test/support/engine/acquire";
 import { type Finished, run } from "../test/support/engine/process";
+import { unlessQuick } from "./console";
 
 export interface Where {
   /** The folder with Pulumi.yaml. */
@@ -35,9 +36,16 @@ export async function findCli(): Promise<Cli> {
   return { pulumi: engine.pulumi, env: engine.env(told) };
 }
 
+/** Says on standard error what it waits for, where that takes longer than 2 s. */
 export function pulumi(cli: Cli, { cwd, stack }: Where, args: string[]): Promise<Finished> {
   const flags = ["--non-interactive", "--color", "never", ...(stack === undefined ? [] : ["--stack", stack])];
-  return run(cli.pulumi, [...args, ...flags], { cwd, env: cli.env, timeoutMs: TIMEOUT_MS });
+  const words = args.slice(
+    0,
+    [...args, "-"].findIndex((arg) => arg.startsWith("-")),
+  );
+  return unlessQuick(`pulumi ${words.join(" ")}`, () =>
+    run(cli.pulumi, [...args, ...flags], { cwd, env: cli.env, timeoutMs: TIMEOUT_MS }),
+  );
 }
 
 /** Undefined where it is no JSON: the caller says what that means. */

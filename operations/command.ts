@@ -1,10 +1,23 @@
-/** What the operator commands share: reading arguments, and ending with an exit code. */
+/** What the operator commands share: reading arguments, a folder of their own, and ending with an exit code. */
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
 import { type Command, CommanderError } from "commander";
-import { say } from "./console";
+import { closest } from "../components/rotation/problem";
+import { exitOnSignals, say } from "./console";
+
+/** How commander refuses a value that is not among an option's choices. */
+const NOT_ALLOWED = /argument '(?<given>.*)' is invalid\. Allowed choices are (?<choices>.*)\.\s*$/s;
 
 /** Reads the arguments into `command`. Returns an exit code where that was all there was to do: 0 for help, 2 for wrong usage. */
 export function parsed(command: Command, args: readonly string[]): number | undefined {
   try {
+    // commander has a suggestion for an unknown option, and none for an unknown value.
+    command.configureOutput({
+      outputError: (text, write) => {
+        write(`${text.trimEnd()}\n${suggestion(text)}`);
+      },
+    });
     command.exitOverride().parse(args, { from: "user" });
     return undefined;
   } catch (error) {
@@ -14,13 +27,40 @@ export function parsed(command: Command, args: readonly string[]): number | unde
   }
 }
 
-/** Ends the process with the code that `main` gives, or with 1 and its error's text. */
-export function exitWith(main: Promise<number>): void {
-  main.then(
-    (code) => (process.exitCode = code),
-    (error: unknown) => {
-      say(error instanceof Error ? error.message : String(error));
-      process.exitCode = 1;
-    },
-  );
+function suggestion(text: string): string {
+  const { given = "", choices = "" } = NOT_ALLOWED.exec(text)?.groups ?? {};
+  const guess = closest(given, choices.split(", "));
+  return guess === undefined ? "" : `(Did you mean ${guess}?)\n`;
+}
+
+/** Gives `work` a folder of its own, which only this user can read. It is gone afterwards, also after Ctrl-C. */
+export async function withFolder<T>(prefix: string, work: (dir: string) => Promise<T>): Promise<T> {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), prefix)); // 0700
+  const remove = () => {
+    fs.rmSync(dir, { recursive: true, force: true, maxRetries: 3 });
+  };
+  process.once("exit", remove);
+  try {
+    return await work(dir);
+  } finally {
+    process.off("exit", remove);
+    remove();
+  }
+}
+
+/**
+ * Ends the process with the code that `main` gives, or with 1 and its error's text. A function is called when signals are
+ * listened to already: what it does without a pause, such as to replace a file, is then done whole or not at all.
+ */
+export function exitWith(main: Promise<number> | (() => number | Promise<number>)): void {
+  exitOnSignals();
+  Promise.resolve()
+    .then(() => (typeof main === "function" ? main() : main))
+    .then(
+      (code) => (process.exitCode = code),
+      (error: unknown) => {
+        say(error instanceof Error ? error.message : String(error));
+        process.exitCode = 1;
+      },
+    );
 }

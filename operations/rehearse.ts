@@ -181,7 +181,8 @@ take up new secrets at random within 3 s, or in pools that clients stick to. For
 kinds of Turso each makes it ask a libSQL server with its token. turso-invalidate has no overlap, and its failed requests are no
 error: the worst gap is the outage. "seed's order" mints, delivers, waits and then calls auth/rotate by hand, and an update
 repairs what that broke.
-Exit code: 0 done; 1 an update failed, a credential with overlap failed a request, or an outcome was wrong; 2 wrong usage.`,
+Exit code: 0 done; 1 an update failed, a credential with overlap failed a request, or an outcome was wrong; 2 wrong usage;
+130 interrupted by Ctrl-C, with every server ended and nothing left behind.`,
     );
 }
 
@@ -218,5 +219,5 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 if (require.main === module) {
-  exitWith(main(process.argv.slice(2)));
+  exitWith(() => main(process.argv.slice(2)));
 }
