@@ -10,7 +10,7 @@ export interface AfterRollArgs {
   stamp: Stamp;
   /** The mark of its value, so that a value that is minted again under the same stamp counts. */
   tag: pulumi.Input<string>;
-  /** Its value, or the whole keyset, as consumers get it. */
+  /** Its value; of a keyset the one key. */
   value: pulumi.Input<string>;
   /** Deliveries to the consumers, which end with their attestation; the program runs after all of them. */
   after: pulumi.Resource[];
@@ -38,14 +38,9 @@ const WITHHELD = ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "
  */
 export class AfterRoll extends pulumi.ComponentResource {
   constructor(name: string, args: AfterRollArgs, opts?: pulumi.ComponentResourceOptions) {
+    requirePath(args);
     super("rollover:command:AfterRoll", name, {}, opts);
     const { program, credential, stamp, tag, value, after } = args;
-    if (!/^\.\/[A-Za-z0-9_./-]+$/.test(program))
-      throw new pulumi.ResourceError(
-        `afterRoll of ${credential}: "${program}" is no path of a program; allowed is one such as ./deploy.sh, without arguments; put them into a script of your own`,
-        this,
-        true,
-      );
     const environment = pulumi.secret(
       pulumi.all({
         ROLLOVER_STACK: pulumi.getStack(),
@@ -74,4 +69,12 @@ export class AfterRoll extends pulumi.ComponentResource {
     );
     this.registerOutputs({});
   }
+}
+
+/** Before anything is registered: the path becomes a word of a shell's line. */
+function requirePath({ program, credential }: AfterRollArgs): void {
+  if (/^\.\/[A-Za-z0-9_./-]+$/.test(program)) return;
+  throw new pulumi.RunError(
+    `afterRoll of ${credential}: "${program}" is no path of a program; allowed is one such as ./deploy.sh, without arguments; put them into a script of your own`,
+  );
 }

@@ -1,0 +1,47 @@
+// Proves exactly what a hook registers: one command that only creates, triggered by stamp and tag, with the value in a secret
+// environment and nowhere else, quiet, after every delivery. Under mocks. Not proven: that it runs (test/engine/notify.test.ts).
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+import { expect, it } from "vitest";
+import { AfterRoll } from "../../components";
+import { registeredBy } from "./registered";
+
+function declare(program: string) {
+  return registeredBy(() => {
+    const after = [new random.RandomId("rounds-api", { byteLength: 8 })];
+    const value = pulumi.output("value-of-rounds-db");
+    new AfterRoll("rounds-db", { program, credential: "rounds-db", stamp: "2026-11-20", tag: "tag-1", value, after });
+  });
+}
+
+it("is one quiet command that waits for the deliveries and gets the value by environment", async () => {
+  const registered = await declare("./deploy.sh");
+  expect(registered.map(({ what, parent }) => ({ what, parent }))).toEqual([
+    { what: "random:index/randomId:RandomId rounds-api", parent: "" },
+    { what: "rollover:command:AfterRoll rounds-db", parent: "" },
+    { what: "command:local:Command rounds-db", parent: "rounds-db" },
+  ]);
+  const hook = registered[2];
+  expect(hook?.inputs).toEqual({
+    create:
+      "unset PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_ACCESS_TOKEN; exec ./deploy.sh </dev/null >/dev/null 2>&1",
+    triggers: ["2026-11-20", "tag-1"],
+    environment: {
+      ...{ ROLLOVER_STACK: "test", ROLLOVER_CREDENTIAL: "rounds-db", ROLLOVER_STAMP: "2026-11-20" },
+      ROLLOVER_VALUE: "value-of-rounds-db",
+    },
+    logging: "none",
+    addPreviousOutputInEnv: false,
+  });
+  expect(hook?.secrets).toEqual(["environment"]);
+  expect(hook?.secretOutputs).toEqual(["environment", "stdout", "stderr"]);
+  expect(hook?.after).toContain("random:index/randomId:RandomId rounds-api");
+});
+
+it.each(["./deploy.sh --now", "deploy.sh", "./deploy.sh; true", "./$(id)", ""])(
+  "refuses %j, which is no path of a program",
+  async (program) => {
+    const build = () => new AfterRoll("x", { program, credential: "x", stamp: "1", tag: "t", value: "v", after: [] });
+    await expect(registeredBy(build)).rejects.toThrow("is no path of a program; allowed is one such as ./deploy.sh");
+  },
+);
