@@ -16,12 +16,12 @@ function declare(program: string) {
 
 it("is one quiet command that waits for the deliveries and gets the value by environment", async () => {
   const registered = await declare("./deploy.sh");
-  expect(registered.map(({ what, parent }) => ({ what, parent }))).toEqual([
-    { what: "random:index/randomId:RandomId rounds-api", parent: "" },
-    { what: "rollover:command:AfterRoll rounds-db", parent: "" },
-    { what: "command:local:Command rounds-db", parent: "rounds-db" },
+  expect(registered.map(({ what, parent }) => `${parent}/${what}`).sort()).toEqual([
+    "/random:index/randomId:RandomId rounds-api",
+    "/rollover:command:AfterRoll rounds-db",
+    "rounds-db/command:local:Command rounds-db",
   ]);
-  const hook = registered[2];
+  const hook = registered.find(({ parent }) => parent === "rounds-db");
   expect(hook?.inputs).toEqual({
     create:
       "unset PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_ACCESS_TOKEN; exec ./deploy.sh </dev/null >/dev/null 2>&1",
