@@ -73,6 +73,11 @@ it("brings up, rolls, leaves alone and destroys what another program declares", 
   expect(await tryLogin(old)).toBe("28P01");
 });
 
+it("is what docs/library.md shows", () => {
+  const page = fs.readFileSync(path.join(checkout, "docs/library.md"), "utf8");
+  expect(page).toContain(fs.readFileSync(path.join(checkout, "test/fixtures/library/index.ts"), "utf8"));
+});
+
 it("refuses a stamp as it does in a stack of its own, with the place that is wrong", async () => {
   await stack.setConfig("stamps.cart-key[0]", "yesterday", { path: true });
   const { code, stdout, stderr } = await stack.preview();

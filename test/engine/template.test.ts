@@ -25,8 +25,10 @@ beforeAll(async () => {
   engine = await prepareEngine();
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-template-"));
   project = path.join(dir, "credentials");
-  const tracked = execFileSync("git", ["ls-files", "-z"], { cwd: checkout, encoding: "utf8" }).split("\0");
-  for (const name of tracked.filter((one) => one !== "" && fs.existsSync(path.join(checkout, one))))
+  // What a clone would hold once all of this checkout is committed.
+  const list = ["ls-files", "-z", "--cached", "--others", "--exclude-standard"];
+  const files = execFileSync("git", list, { cwd: checkout, encoding: "utf8" }).split("\0");
+  for (const name of files.filter((one) => one !== "" && fs.existsSync(path.join(checkout, one))))
     fs.cpSync(path.join(checkout, name), path.join(dir, "clone", name));
   cloud = await startCloud({ logDir: dir, turso: false, vault: false });
   fs.mkdirSync(project);
@@ -49,7 +51,7 @@ it("asks, and makes a project with an encrypted stack file", async () => {
       [/Project description/, ""],
       [/Cloudflare API token.*\(cloudflareApiToken\)/, cloudflare.token],
       [/Password of the PostgreSQL admin.*\(postgresPassword\)/, postgres.admin.password],
-      [/\(production\).*\(false\)/, ""],
+      [/written to a file.*\(production\)/, ""],
       [/Turso platform token.*\(tursoApiToken\)/, ""],
     ],
   );
