@@ -1,5 +1,5 @@
 /**
- * `only-stamps BASE HEAD`: whether a stack file differs from another in nothing but stamps. The preview workflow asks it
+ * `only-stamps BASE HEAD`: whether a stack file differs from another in nothing but stamps, and why they were edited. The preview workflow asks it
  * before it shows a pull request's config to the program that holds the stack's credentials: a changed address, check or
  * template could send them elsewhere. Exit code 0 only stamps, 1 something else (it says where), 2 wrong usage.
  */
@@ -12,8 +12,9 @@ import { parseStamp } from "../components/rotation/stamp";
  *
  * Texts are compared, not values: Pulumi reads YAML by another parser than this one, and what both read alike today they may
  * not tomorrow. Outside the lists of stamps every byte must be the same; inside stands nothing but stamps and comments.
- * `retired` and `invalidated` may come and go too, where they have lines of their own in a block mapping. Anything else needs
- * approval: one of them in a flow mapping (`{ ... }`), an entry for a group that had none, `incident`.
+ * `retired` and `invalidated` may come and go too, where they have lines of their own in a block mapping, and so may `reason` and
+ * `ticket`, which reach records and messages alone, where they are one line of plain ASCII in double quotes. Anything else needs
+ * approval: one of them in a flow mapping (`{ ... }`), an entry for a group that had none, `incident`, `holders`.
  */
 export function otherChange(base: string, head: string): string | undefined {
   const [old, now] = [split(base), split(head)];
@@ -47,8 +48,8 @@ function split(text: string): Split | string {
   if (!isMap(credentials)) return "has no rollover:credentials";
   const turso = ["groups", "databases"].map((kind) => document.getIn(["config", "rollover:turso", kind]));
   const found = [
-    ...stampsIn(credentials, /^(?:generations?|retired)$/, text),
-    ...turso.flatMap((targets) => (isMap(targets) ? stampsIn(targets, /^invalidated$/, text) : [])),
+    ...stampsIn(credentials, /^(?:generations?|retired|reason|ticket)$/, text),
+    ...turso.flatMap((targets) => (isMap(targets) ? stampsIn(targets, /^(?:invalidated|reason|ticket)$/, text) : [])),
   ].sort((a, b) => a.start - b.start);
   const made: Split = { lists: [], rest: [] };
   let [open, from] = ["", 0];
@@ -80,6 +81,10 @@ function stampsIn(entries: YAMLMap, keys: RegExp, text: string): Found[] {
       if (!isNode(pair.value) || !pair.value.range) return [];
       const key = String(pair.key.value);
       const [start, end] = pair.value.range;
+      if (key === "reason" || key === "ticket") {
+        const line = flow ? undefined : textLine(text, pair.key.range[0], end);
+        return line ? [{ key, ...line, isLeftOut: true }] : [];
+      }
       const lines =
         flow || key.startsWith("generation") ? undefined : ownLines(text, key, pair.key.range[0], start, end);
       return [lines ? { key, ...lines, isLeftOut: true } : { key, start, end, isLeftOut: false }];
@@ -94,6 +99,16 @@ function ownLines(text: string, key: string, at: number, start: number, end: num
   if (!/^ +(?:retired|invalidated):(?: |\r?\n +)$/.test(text.slice(first, start))) return undefined;
   if (!/^[\t ]*(?:#[\t\x20-\x7e]*)?(?:\r?\n)?$/.test(text.slice(end, next))) return undefined;
   return { start: first, end: next };
+}
+
+/**
+ * The line of a reason or a ticket: nothing in the quotes that any YAML reader could take for an end, an escape or a line's end.
+ */
+function textLine(text: string, at: number, end: number) {
+  const first = text.lastIndexOf("\n", at - 1) + 1;
+  const next = text.indexOf("\n", at) + 1;
+  const line = /^ +(?:reason|ticket): "[\x20\x21\x23-\x5b\x5d-\x7e]*"(?:[\t ]+#[\t\x20-\x7e]*)?[\t ]*\r?\n$/;
+  return end < next && line.test(text.slice(first, next)) ? { start: first, end: next } : undefined;
 }
 
 /** A flow list, a block list or one stamp. ASCII alone: other parsers end a comment at a Unicode line separator too. */

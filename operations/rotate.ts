@@ -1,104 +1,52 @@
 /**
  * `npm run rotate -- NAME... [--retire | --rollback] [--stack S]`: edits the stamps in `Pulumi.S.yaml` and prints the diff;
  * of keysets also `--restore STAMP`, a key out of the backup, and `--emergency`, a new key and no other;
- * `npm run rotate -- --revoke group/NAME... [--reason TEXT]` stamps invalidations of Turso groups and databases.
- * It changes no credential: that is the next `pulumi up`. Exit code 0 done, 1 refused (nothing changed), 2 wrong usage.
+ * `--due` edits what is due by rollover:policy; `--holder WHO` rolls what somebody may have seen;
+ * `--revoke group/NAME...` stamps invalidations of Turso groups and databases.
+ * It changes no credential: that is the next `pulumi up`. Exit code 0 done or nothing due, 1 refused (nothing changed), 2 wrong usage.
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { Command, Option } from "commander";
-import { exitWith, parsed } from "./command";
-import { ConfigError } from "../components/rotation/problem";
+import { Command } from "commander";
 import { parseStamp, STAMP_ALLOWED } from "../components/rotation/stamp";
-import { readExpired } from "./expired";
-import { type Action, type Edited, editStackFile, invalidateIn, Refusal, withRetired } from "./stack-file";
+import { ConfigError } from "../components/rotation/problem";
+import { exitWith, parsed } from "./command";
+import { jsonLine, say } from "./console";
+import { type HasExpired, readExpired } from "./expired";
+import { editDue, type Skipped } from "./rotate/due";
+import { editHolder } from "./rotate/holder";
+import { misuse, type Options, withOptions } from "./rotate/options";
+import { type Action, editStackFile, type Edited, invalidateIn, Refusal, withRetired } from "./stack-file";
 import { fileOf, readText } from "./stack-file/file";
 import { parseTarget } from "./stack-file/revoke";
+import type { Why } from "./stack-file/why";
 
-interface Options {
-  retire?: true;
-  rollback?: true;
-  restore?: string;
-  emergency?: true;
-  revoke?: true;
-  reason?: string;
-  stack?: string;
-  cwd: string;
-  configFile?: string;
-  stamp?: string;
-}
-
-function program(): Command {
-  return new Command("rotate")
-    .description(
-      "Edits the stamps of credentials in a stack's config file, and prints the diff; `pulumi up` then acts on it.",
-    )
-    .argument("<name...>", "credentials under rollover:credentials; with --revoke, group/NAME or database/NAME")
-    .addOption(new Option("--retire", "take out the last stamp").conflicts(["rollback", "revoke", "stamp"]))
-    .addOption(new Option("--rollback", "move the second stamp to the front").conflicts(["revoke", "stamp"]))
-    .addOption(
-      new Option(
-        "--restore <stamp>",
-        "of a keyset: bring a retired key back from the backup, as a previous one",
-      ).conflicts(["retire", "rollback", "emergency", "revoke", "stamp"]),
-    )
-    .addOption(
-      new Option(
-        "--emergency",
-        "of a keyset: a new key and no other; all that the old ones signed is refused at once",
-      ).conflicts(["retire", "rollback", "revoke"]),
-    )
-    .option("--revoke", "kill every token of Turso groups or databases: an outage until consumers are delivered to")
-    .option("--reason <text>", "with --revoke, why: a comment behind the stamp")
-    .addOption(new Option("--stack <stack>", "the stack whose file to edit").env("PULUMI_STACK"))
-    .option("--cwd <dir>", "the folder of the stack files", ".")
-    .option("--config-file <file>", "the stack file itself, in place of Pulumi.<stack>.yaml")
-    .option("--stamp <stamp>", "the stamp to add, in place of today's (UTC) next free one")
-    .addHelpText(
-      "after",
-      "\nExamples:\n" +
-        "  npm run rotate -- rounds-db --stack prod\n" +
-        "  npm run rotate -- rounds-turso --retire --stack prod\n" +
-        "  npm run rotate -- rounds-signing --restore 2026-08-01 --stack prod\n" +
-        "  npm run rotate -- rounds-signing --emergency --stack prod\n" +
-        '  npm run rotate -- --revoke group/production --reason "token in a public log" --stack prod\n',
-    );
+/** What an edit says besides: of `--due` what it left alone, of `--holder` what it cannot end. */
+interface Made extends Edited {
+  skipped?: Skipped[];
+  invalidate?: { target: string; credentials: string[]; command: string }[];
+  unending?: { credential: string; why: string }[];
 }
 
 /** Returns the exit code. `now` is the only clock. */
 export async function main(args: readonly string[], now: Date): Promise<number> {
-  const command = program();
+  const command = withOptions(new Command("rotate"));
   const code = parsed(command, args);
   if (code !== undefined) return code;
   const options = command.opts<Options>();
-  const file = fileOf(options);
-  const stamp = options.stamp === undefined ? now.toISOString().slice(0, 10) : parseStamp(options.stamp);
-  if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
-  if (stamp === undefined)
-    return complain(2, `--stamp ${JSON.stringify(options.stamp)} is no stamp; allowed: ${STAMP_ALLOWED}`);
-  const { restore } = options;
-  if (restore !== undefined && parseStamp(restore) === undefined)
-    return complain(2, `--restore ${JSON.stringify(restore)} is no stamp; allowed: ${STAMP_ALLOWED}`);
   const wrong = misuse(command.args, options);
   if (wrong !== undefined) return complain(2, wrong);
+  const file = fileOf(options);
+  if (file === undefined) return complain(2, "name the stack: --stack S, or --config-file FILE");
+  for (const [flag, value] of [["--stamp", options.stamp] as const, ["--restore", options.restore] as const]) {
+    if (value !== undefined && parseStamp(value) === undefined)
+      return complain(2, `${flag} ${JSON.stringify(value)} is no stamp; allowed: ${STAMP_ALLOWED}`);
+  }
   try {
     const text = readText(file);
-    const exact = options.stamp !== undefined;
-    const edited = options.revoke
-      ? invalidateIn(
-          text,
-          command.args.flatMap((name) => parseTarget(name) ?? []),
-          stamp,
-          exact,
-          options.reason,
-        )
-      : await rotated(text, command.args, stamp, options, now);
-    replaceFile(file, edited.text);
-    process.stdout.write(
-      `--- ${options.configFile ?? path.basename(file)}\n+++ ${options.configFile ?? path.basename(file)}\n`,
-    );
-    process.stdout.write(edited.diff);
-    for (const note of edited.notes) process.stderr.write(`${note}\n`);
+    const made = await edited(text, command.args, options, now);
+    if (made.text !== text) replaceFile(file, made.text);
+    print(made, options.configFile ?? path.basename(file), options);
     return 0;
   } catch (error) {
     if (error instanceof Refusal || error instanceof ConfigError)
@@ -107,44 +55,84 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   }
 }
 
-async function rotated(
-  text: string,
-  names: readonly string[],
-  stamp: string,
-  options: Options,
-  now: Date,
-): Promise<Edited> {
-  const restored = parseStamp(options.restore);
-  if (restored !== undefined) return editStackFile(text, names, "restore", restored, true);
+async function edited(text: string, names: readonly string[], options: Options, now: Date): Promise<Made> {
+  const { reason, ticket, holder } = options;
+  const why: Why = { ...(reason !== undefined && { reason }), ...(ticket !== undefined && { ticket }) };
   const exact = options.stamp !== undefined;
-  if (options.emergency) return editStackFile(text, names, "emergency", stamp, exact);
-  const action: Action = options.retire ? "retire" : options.rollback ? "rollback" : "rotate";
-  // Refused before the state is asked for, which takes a while.
-  const edited = editStackFile(text, names, action, stamp, exact);
-  if (action === "rollback" || withRetired(text, names).length === 0) return edited;
-  const { cwd, stack } = options;
+  const stamp = parseStamp(options.stamp) ?? now.toISOString().slice(0, 10);
+  const never: HasExpired = () => false;
+  if (options.revoke) {
+    const targets = names.flatMap((name) => parseTarget(name) ?? []);
+    return invalidateIn(text, targets, stamp, exact, why);
+  }
+  if (options.due) {
+    return clearing(text, options, now, (hasExpired) => editDue(text, names, stamp, hasExpired, why));
+  }
+  if (holder !== undefined) {
+    const made = await clearing(text, options, now, (hasExpired) =>
+      editHolder(text, holder, { stamp, exact, hasExpired }, why),
+    );
+    return {
+      ...made,
+      invalidate: made.invalidate.map((one) => ({ ...one, command: commandFor(one.target, options) })),
+    };
+  }
+  const restored = parseStamp(options.restore);
+  if (restored !== undefined) return editStackFile(text, names, "restore", restored, true, never, why);
+  const action: Action = options.emergency
+    ? "emergency"
+    : options.retire
+      ? "retire"
+      : options.rollback
+        ? "rollback"
+        : "rotate";
+  const work = (hasExpired: HasExpired) => editStackFile(text, names, action, stamp, exact, hasExpired, why);
+  return action === "rotate" || action === "retire" ? clearing(text, options, now, work) : work(never);
+}
+
+/** The state is asked which retired tokens have expired only where some are retired, and after everything that may be refused. */
+async function clearing<T extends Edited>(
+  text: string,
+  { cwd, stack }: Options,
+  now: Date,
+  work: (hasExpired: HasExpired) => T,
+): Promise<T> {
+  const made = work(() => false);
+  const names = [...new Set(made.changes.map(({ credential }) => credential))];
+  if (withRetired(text, names).length === 0) return made;
   const expired =
     stack === undefined
       ? { why: "--config-file does not say which stack it is of; add --stack" }
       : await readExpired({ cwd, stack }, now);
-  if ("hasExpired" in expired) return editStackFile(text, names, action, stamp, exact, expired.hasExpired);
+  if ("hasExpired" in expired) return work(expired.hasExpired);
   const note = `retired stamps stay as they are: the state could not be read, ${expired.why}`;
-  return { ...edited, notes: [...edited.notes, note] };
+  return { ...made, notes: [...made.notes, note] };
 }
 
-/** A credential's name and a target's cannot be taken for one another: a target has a slash. */
-function misuse(names: readonly string[], { revoke, reason }: Options): string | undefined {
-  const targets = names.filter((name) => parseTarget(name) !== undefined);
-  if (revoke) {
-    const [other] = names.filter((name) => !targets.includes(name));
-    if (other !== undefined)
-      return `--revoke takes group/NAME and database/NAME, and ${other} is neither: nobody can revoke one Turso token alone, and others are retired`;
-    if (reason !== undefined && !/^(?=.*\S)[^\p{Cc}]{1,500}$/u.test(reason))
-      return "--reason is no text of one line, at most 500 characters";
-    return undefined;
+/** As a shell takes it, whatever stands in the reason. */
+function commandFor(target: string, { reason = "", ticket, stack, configFile }: Options): string {
+  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
+  const where = configFile === undefined ? `--stack ${quote(stack ?? "")}` : `--config-file ${quote(configFile)}`;
+  const of = ticket === undefined ? "" : ` --ticket ${quote(ticket)}`;
+  return `npm run rotate -- --revoke ${target} --reason ${quote(reason)}${of} ${where}`;
+}
+
+function print(made: Made, file: string, options: Options): void {
+  const { changes, skipped = [], invalidate, unending } = made;
+  if (options.json) {
+    jsonLine({ edited: changes, skipped, file, ...(invalidate && { invalidate }), ...(unending && { unending }) });
+  } else if (made.diff !== "") {
+    process.stdout.write(`--- ${file}\n+++ ${file}\n${made.diff}`);
+  } else process.stdout.write(skipped.length > 0 ? "nothing was edited\n" : "nothing is due\n");
+  for (const note of made.notes) say(note);
+  for (const { credential, why } of skipped) say(`${credential} ${why}`);
+  for (const { target, credentials, command } of invalidate ?? []) {
+    say(
+      `Only an invalidation ends the old tokens of ${credentials.join(", ")}, and with them every other of ${target}:`,
+    );
+    say(`  ${command}`);
   }
-  if (reason !== undefined) return "--reason is only for --revoke";
-  return targets[0] === undefined ? undefined : `${targets[0]} is no credential; add --revoke to invalidate its tokens`;
+  for (const { credential, why } of unending ?? []) say(`Nobody can end this: ${credential}, ${why}`);
 }
 
 /** By a rename in the same folder, so that no reader ever sees half a file; a link stays a link. */
@@ -162,7 +150,7 @@ function replaceFile(file: string, text: string): void {
 }
 
 function complain(code: number, text: string): number {
-  process.stderr.write(`${text}\n`);
+  say(text);
   return code;
 }
 

@@ -5,7 +5,8 @@ import { closest, listed } from "../../components/rotation/problem";
 import { nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import * as keysets from "./keyset";
 import * as lists from "./lists";
-import { rangeOf, Refusal, type Splice } from "./text";
+import { parse, parseEdited, rangeOf, Refusal, spliced, type Splice } from "./text";
+import { type Why, withWhy } from "./why";
 
 /** `restore` and `emergency` are for keysets alone. */
 export type Action = "rotate" | "retire" | "rollback" | "restore" | "emergency";
@@ -17,6 +18,13 @@ export interface Today {
   exact: boolean;
   /** Whether a token has expired beyond doubt: then its stamp is cleared from `retired`. */
   hasExpired: (credential: string, stamp: Stamp) => boolean;
+}
+
+export interface Applied {
+  text: string;
+  /** The one that came, went, or is current again. */
+  stamp: Stamp;
+  notes: string[];
 }
 
 export interface Plan {
@@ -41,7 +49,21 @@ export interface Edit {
   note: string;
 }
 
-export function planFor(document: Document, text: string, name: string, action: Action, today: Today): Plan {
+/** One action on one credential of a file. */
+export function applied(text: string, name: string, action: Action, today: Today, why: Why): Applied {
+  const document = parse(text);
+  const { splices, expected, notes } = planFor(document, text, name, action, today);
+  const was = lists.liveOf(name, entryOf(document, name));
+  const now = expected.generations;
+  const stamp =
+    action === "retire" ? was.find((one) => !now.includes(one)) : action === "restore" ? now.at(-1) : now[0];
+  const edited = spliced(text, splices);
+  confirm(parseEdited(edited), name, expected);
+  const path = ["config", "rollover:credentials", name];
+  return { text: withWhy(edited, path, ["generations", "generation"], why), stamp: stamp ?? "", notes };
+}
+
+function planFor(document: Document, text: string, name: string, action: Action, today: Today): Plan {
   const entry = entryOf(document, name);
   // What leaves with a stamp hangs on it.
   if (!entry.has("kind"))
@@ -169,7 +191,7 @@ function nextFor(name: string, taken: Stamp[], { stamp, exact }: Today): Stamp {
 }
 
 /** Reads back what the edit made: a form that the splices do not understand is refused, never written. */
-export function confirm(document: Document, name: string, expected: Stamps): void {
+function confirm(document: Document, name: string, expected: Stamps): void {
   const entry: unknown = entryOf(document, name).toJS(document);
   const { generation, generations, retired, restore } = entry as Record<string, unknown>;
   const live: unknown[] = Array.isArray(generations) ? generations : [generation];

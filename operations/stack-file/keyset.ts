@@ -13,7 +13,7 @@ export function isKeyset(entry: YAMLMap): boolean {
 
 /** Shape dual has names for two keys. */
 export function refuseThird(name: string, entry: YAMLMap): void {
-  const live = liveOf(name, entry);
+  const live = lists.liveOf(name, entry);
   if (entry.get("shape") !== "dual" || live.length < 2) return;
   throw new Refusal(
     `${name}: shape dual holds two keys, and has ${listed(live)}; retire the last one first (npm run rotate -- ${name} --retire)`,
@@ -42,7 +42,7 @@ export function planRestore(name: string, text: string, entry: YAMLMap, stamp: S
   requireKeyset(name, entry, "only a key of a keyset can be restored");
   if (!entry.has("backup"))
     throw new Refusal(`${name}: it has no \`backup\`, so there is nothing to restore a key from; rotate instead`);
-  const live = liveOf(name, entry);
+  const live = lists.liveOf(name, entry);
   if (live.includes(stamp))
     throw new Refusal(`${name}: ${stamp} stands in its list already; there is nothing to restore`);
   refuseThird(name, entry);
@@ -63,7 +63,7 @@ export function planRestore(name: string, text: string, entry: YAMLMap, stamp: S
 /** `generation: STAMP` in place of the list: the next update drops every other key at once. */
 export function planEmergency(name: string, text: string, entry: YAMLMap, nextFor: (live: Stamp[]) => Stamp): Plan {
   requireKeyset(name, entry, "--emergency is for keysets; rotate it, and retire the old stamp");
-  const live = liveOf(name, entry);
+  const live = lists.liveOf(name, entry);
   const stamp = nextFor(live);
   const restore = lists.listOf(entry, "restore", name);
   return {
@@ -81,11 +81,6 @@ export function planEmergency(name: string, text: string, entry: YAMLMap, nextFo
 
 function requireKeyset(name: string, entry: YAMLMap, why: string): void {
   if (!isKeyset(entry)) throw new Refusal(`${name} is of kind ${String(entry.get("kind"))}, and ${why}`);
-}
-
-function liveOf(name: string, entry: YAMLMap): Stamp[] {
-  const list = lists.listOf(entry, "generations", name);
-  return list?.stamps ?? [lists.stampOf(lists.scalarOf(entry.get("generation", true), name), name)];
 }
 
 function added(name: string, text: string, entry: YAMLMap, stamp: Stamp): Splice[] {

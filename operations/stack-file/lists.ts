@@ -23,6 +23,11 @@ export function listOf(entry: YAMLMap, key: string, name: string): StampList | u
   return { name, key: pair.key, node, items, stamps: items.map((item) => stampOf(item, name)) };
 }
 
+/** The live stamps of a credential, current first, in either form. */
+export function liveOf(name: string, entry: YAMLMap): Stamp[] {
+  return listOf(entry, "generations", name)?.stamps ?? [stampOf(scalarOf(entry.get("generation", true), name), name)];
+}
+
 export function pairOf(map: YAMLMap, key: string): Pair<Scalar> | undefined {
   return map.items.find((pair): pair is Pair<Scalar> => isScalar(pair.key) && String(pair.key.value) === key);
 }
@@ -147,7 +152,7 @@ export function commentAfter(text: string, at: number): string {
 }
 
 /** The line of an item of a flow list, where nothing else stands on it. */
-function ownLine(text: string, { start, end }: { start: number; end: number }): Splice | undefined {
+export function ownLine(text: string, { start, end }: { start: number; end: number }): Splice | undefined {
   const from = lineStart(text, start);
   const rest = /^[ \t]*,?[ \t]*(#[^\n]*)?\r?\n/.exec(text.slice(end));
   return rest && text.slice(from, start).trim() === ""

@@ -1,16 +1,21 @@
 /** Refuses an edit that reaches further than asked: by an anchor or a merge key, a part of one entry is a part of another too. */
 import { isDeepStrictEqual } from "node:util";
 import type { Document } from "yaml";
+import type { TursoTarget } from "../../components/rotation/model";
 import { Refusal } from "./text";
 
 /** The path of a value that an edit may change, add or take out. */
 export type Place = readonly string[];
 
-const STAMPS = ["generation", "generations", "retired", "restore"];
+const STAMPS = ["generation", "generations", "retired", "restore", "reason", "ticket"];
 
-/** Where the stamps of a credential stand. */
+/** Where the stamps of a credential stand, and why it was edited. */
 export function placesOf(credential: string): Place[] {
   return STAMPS.map((key) => ["config", "rollover:credentials", credential, key]);
+}
+
+export function placesOfTarget({ kind, name }: TursoTarget): Place[] {
+  return ["invalidated", "reason", "ticket"].map((key) => ["config", "rollover:turso", `${kind}s`, name, key]);
 }
 
 export function refuseFurther(before: Document, after: Document, places: Place[]): void {

@@ -1,11 +1,12 @@
-/** Sets the stamp `invalidated` of Turso groups and databases. */
-import { isMap, isScalar, stringify, type Document, type YAMLMap } from "yaml";
+/** Sets the stamp `invalidated` of Turso groups and databases, and why. */
+import { isMap, stringify, type Document, type YAMLMap } from "yaml";
 import { z } from "zod";
 import type { Stamp, TursoTarget } from "../../components/rotation/model";
 import { closest, listed } from "../../components/rotation/problem";
 import { compareStamps, nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import { pairOf, scalarOf } from "./lists";
-import { addPair, nextLine, parse, parseEdited, rangeOf, Refusal, spliced, type Splice } from "./text";
+import { addPair, parse, parseEdited, rangeOf, Refusal, spliced, type Splice } from "./text";
+import { type Why, withWhy } from "./why";
 
 /** `group/NAME` or `database/NAME`, as the command takes it. */
 export function parseTarget(text: string): TursoTarget | undefined {
@@ -18,8 +19,8 @@ export function revoked(
   text: string,
   target: TursoTarget,
   today: { stamp: Stamp; exact: boolean },
-  reason: string | undefined,
-): { text: string; note: string } {
+  why: Why,
+): { text: string; stamp: Stamp; note: string } {
   const document = parse(text);
   const reach = reachOf(document);
   const { kind, name } = target;
@@ -34,11 +35,12 @@ export function revoked(
   const path = [`${kind}s`, name, "invalidated"];
   const old: unknown = turso.getIn(path);
   const stamp = next(target, old === undefined || old === null ? undefined : parseStamp(old), today);
-  const edited = commented(spliced(text, [putAt(turso, path, `"${stamp}"`, text)]), path, reason);
+  const edited = spliced(text, [putAt(turso, path, `"${stamp}"`, text)]);
   const found: unknown = (parseEdited(edited).getIn(["config", "rollover:turso"]) as YAMLMap).getIn(path);
   if (found !== stamp)
     throw new Refusal(`${kind}/${name} is written in a form that this command cannot edit; edit it by hand`);
-  return { text: edited, note: noteOf(target, reach) };
+  const place = ["config", "rollover:turso", `${kind}s`, name];
+  return { text: withWhy(edited, place, ["invalidated"], why), stamp, note: noteOf(target, reach) };
 }
 
 /** Newer than the last one: an older stamp is an edit that was taken back, and invalidates nothing. */
@@ -69,16 +71,6 @@ function putAt(map: YAMLMap, [key = "", ...rest]: string[], value: string, text:
 /** A key as YAML needs it: `123` would be a number. */
 function plain(name: string): string {
   return stringify(name).trim();
-}
-
-/** Puts the reason behind the stamp, in place of the one before; in a flow mapping there is no room for it. */
-function commented(text: string, path: string[], reason: string | undefined): string {
-  const node: unknown = parseEdited(text).getIn(["config", "rollover:turso", ...path], true);
-  if (reason === undefined || !isScalar(node)) return text;
-  const { end } = rangeOf(node);
-  const rest = text.slice(end, nextLine(text, end));
-  const old = /^[ \t]*(?:#[^\r\n]*)?(?=\r?\n|$)/.exec(rest);
-  return old ? spliced(text, [{ start: end, end: end + old[0].length, text: ` # ${reason}` }]) : text;
 }
 
 interface Reach {

@@ -87,7 +87,7 @@ export function indentOf(text: string, map: YAMLMap): string {
 }
 
 /** Where a node's own text ends: a block collection's range runs on over the comments behind it. */
-function endOf(node: unknown): number {
+export function endOf(node: unknown): number {
   if (isMap(node) && node.flow !== true) {
     const last = node.items.at(-1);
     if (last) return endOf(last.value ?? last.key);

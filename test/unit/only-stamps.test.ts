@@ -39,7 +39,7 @@ describe("only stamps of Turso", () => {
   const roll = (action: "rotate" | "retire", names: string[], file = TURSO_FILE, gone: string[] = []) =>
     editStackFile(file, names, action, "2026-11-21", false, (_, stamp) => gone.includes(stamp)).text;
   const kill = (kind: "group" | "database", name: string, file = TURSO_FILE) =>
-    invalidateIn(file, [{ kind, name }], "2026-11-21", false, "the leak of Friday").text;
+    invalidateIn(file, [{ kind, name }], "2026-11-21", false, { reason: "the leak of Friday", ticket: "OPS-12" }).text;
   const both = ["2026-06-01", "2026-05-01"];
   it.each([
     ["a retirement into an empty list", base, roll("retire", ["rounds-turso"], roll("rotate", ["rounds-turso"], base))],
@@ -52,7 +52,11 @@ describe("only stamps of Turso", () => {
       TURSO_FILE.replaceAll("\n", "\r\n"),
       roll("retire", ["block", "lines"], TURSO_FILE.replaceAll("\n", "\r\n")),
     ],
-    ["an invalidation again", TURSO_FILE, kill("group", "staging")],
+    [
+      "an invalidation again",
+      TURSO_FILE,
+      invalidateIn(TURSO_FILE, [{ kind: "group", name: "staging" }], "2026-11-21").text,
+    ],
     ["an invalidation by a new key", TURSO_FILE, kill("group", "production")],
     ["an invalidation that is new in production", base, kill("group", "production", base)],
   ])("%s", (_, from, to) => {
@@ -69,6 +73,7 @@ describe("only stamps of Turso", () => {
     );
   it.each([
     ["a key in a flow mapping", kill("database", "rounds")],
+    ["a reason in a flow mapping", kill("group", "staging")],
     ["an entry for a group", kill("group", "lone-group")],
     ["an incident", withLine("        incident: { reason: x, readOnly: 7d }\n")],
     ["an invalidation by what is no stamp", withLine('        invalidated: "${secret}"\n')],
@@ -84,6 +89,71 @@ describe("only stamps of Turso", () => {
     ],
   ])("but more than them: %s", (_, head) => {
     expect(otherChange(TURSO_FILE, head)).toEqual(expect.any(String));
+  });
+});
+
+describe("only stamps and why", () => {
+  const why = (given: { reason?: string; ticket?: string }, names = ["rounds-db"], file = base) =>
+    editStackFile(file, names, "rotate", "2026-11-21", false, undefined, given).text;
+  const reasoned = why({ reason: "Ann's laptop: lost; 50 % #1 {x} [y] *z &a !b |c >d", ticket: "OPS-12" });
+  it.each([
+    ["both, added", base, reasoned],
+    ["both, taken out", reasoned, editStackFile(reasoned, ["rounds-db"], "rotate", "2026-11-22").text],
+    ["another reason", reasoned, why({ reason: "again" }, ["rounds-db"], reasoned)],
+    ["of two credentials", base, why({ ticket: "OPS-13" }, ["rounds-db", "session-key"])],
+    ["beside a block list", block, why({ reason: "the leak of Friday" }, ["rounds-db"], block)],
+    ["Windows line ends", ...windows(base, reasoned)],
+  ])("%s", (_, from, to) => {
+    expect(from === to).toBe(false);
+    expect(otherChange(from, to)).toBeUndefined();
+    expect(otherChange(to, from)).toBeUndefined();
+  });
+
+  function windows(...texts: [string, string]): [string, string] {
+    return texts.map((text) => text.replaceAll("\n", "\r\n")) as [string, string];
+  }
+
+  const line = (text: string) => replaced("      login: rounds # gives", `${text}      login: rounds # gives`);
+  it.each([
+    ["a quote inside", why({ reason: 'the "laptop"' })],
+    ["a backslash", why({ reason: "a\\b" })],
+    ["what is not ASCII", why({ reason: "Ann’s laptop" })],
+    ["plain text", line("      reason: lost\n")],
+    ["single quotes", line("      reason: 'lost'\n")],
+    ["an escape", line('      reason: "\\x41"\n')],
+    ["two lines in quotes", line('      reason: "lost\n        again"\n')],
+    ["a block", line("      reason: |\n        lost\n")],
+    ["an anchor", line('      reason: &x "lost"\n')],
+    ["a tag", line('      reason: !!binary "lost"\n')],
+    ["an alias", line("      reason: *x\n")],
+    ["a quoted key", line('      "reason": "lost"\n')],
+    ["a spread key", line('      ? reason\n      : "lost"\n')],
+    ["a space before the colon", line('      reason : "lost"\n')],
+    ["a tab in the text", line('      reason: "lo\tst"\n')],
+    ["a line separator in its comment", line('      reason: "lost" # \u2028      url: "evil"\n')],
+    ["one that is there twice", line('      reason: "lost"\n      reason: "again"\n')],
+    ["one line, one more key", line('      reason: "lost"\n      quiet: 1s\n')],
+    ["a text that takes the next line in", line('      reason: "lost" owner: "evil"\n')],
+    ["one of a Worker", replaced("      answers: 20", '      reason: "lost"\n      answers: 20')],
+    ["one of the file itself", `${base}reason: "lost"\n`],
+    [
+      "one of an incident",
+      replaced(
+        "        deleteProtection: true\n",
+        '        deleteProtection: true\n        incident:\n          reason: "lost"\n',
+      ),
+    ],
+    ["holders", line('      holders: ["a@example.com"]\n')],
+  ])("but more than them: %s", (_, head) => {
+    expect(otherChange(base, head)).toEqual(expect.any(String));
+  });
+
+  it("not where it stands in a text of many lines, which it is a part of", () => {
+    const text = "      checks:\n        - |\n          SELECT 1\n";
+    const from = block.replace(/ {6}checks: .*\n/, text);
+    const head = from.replace("          SELECT 1\n", '          SELECT 1\n          reason: "lost"\n');
+    expect(head).not.toBe(from);
+    expect(otherChange(from, head)).toEqual(expect.any(String));
   });
 });
 

@@ -138,7 +138,7 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
     const args = ["--revoke", "group/staging", "group/production", "--reason", "token in a log", "--stack", "prod"];
     const result = run(...args, "--stamp", "2026-11-20", "--cwd", dir);
     expect(result.status, result.stderr).toBe(0);
-    expect(result.stdout).toContain('+        invalidated: "2026-11-20" # token in a log\n');
+    expect(result.stdout).toContain('+        invalidated: "2026-11-20"\n+        reason: "token in a log"\n');
     expect(result.stderr).toContain(
       "group production: every token of it and of its 2 databases dies with the next update;",
     );
@@ -151,8 +151,11 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
       "--revoke takes group/NAME and database/NAME",
     ],
     ["a target among credentials", ["flow", "group/staging"], "group/staging is no credential; add --revoke"],
-    ["a reason for nothing", ["flow", "--reason", "x"], "--reason is only for --revoke"],
-    ["a reason of two lines", ["--revoke", "group/staging", "--reason", "x\n    y: z"], "no text of one line"],
+    ["a reason of two lines", ["flow", "--reason", "x\n    y: z"], "no text of one line"],
+    ["a ticket with a space", ["flow", "--ticket", "a b"], "--ticket is not allowed"],
+    ["a holder without a reason", ["--holder", "a@example.com"], "--holder needs --reason"],
+    ["a holder beside a name", ["flow", "--holder", "a@example.com", "--reason", "x"], "name no credentials with it"],
+    ["a stamp for what is due", ["--due", "--stamp", "2026-11-20"], "cannot be used with"],
     ["two actions", ["--revoke", "group/staging", "--retire"], "cannot be used with"],
   ])("refuses %s", (_what, args, message) => {
     fs.writeFileSync(file(), TURSO_FILE);

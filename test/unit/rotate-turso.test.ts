@@ -147,7 +147,7 @@ describe("--revoke", () => {
       targets.flatMap((target) => parseTarget(target) ?? []),
       today,
       exact,
-      reason,
+      reason === undefined ? {} : { reason },
     );
   const stampOf = (text: string, kind: "groups" | "databases", name: string) =>
     configOf(text)["rollover:turso"][kind][name]?.invalidated;
@@ -207,12 +207,19 @@ describe("--revoke", () => {
     expect(stampOf(text, "databases", "rounds")).toBe("2026-11-20");
   });
 
-  it("writes the reason behind the stamp, in place of the last one", () => {
+  it("writes the reason behind the stamp, in place of the last one, and takes it out where none is given", () => {
     const first = revoke(["group/production"], "token in a public log");
-    expect(first.text).toContain('        invalidated: "2026-11-20" # token in a public log\n');
+    expect(first.text).toContain('        invalidated: "2026-11-20"\n        reason: "token in a public log"\n');
     const second = revoke(["group/production"], "again", first.text);
-    expect(second.text).toContain('        invalidated: "2026-11-20.2" # again\n');
-    expect(revoke(["group/staging"], "no room", FILE).text).not.toContain("no room");
+    expect(second.text).toContain('        invalidated: "2026-11-20.2"\n        reason: "again"\n');
+    expect(revoke(["group/production"], undefined, first.text).text).not.toContain("reason:");
+    const flow = revoke(["group/staging"], "short", FILE).text;
+    expect(flow).toContain(
+      'staging: { deleteProtection: false, invalidated: "2026-11-20", reason: "short" } # one line',
+    );
+    expect(revoke(["group/staging"], undefined, flow, "2026-11-21").text).toContain(
+      'staging: { deleteProtection: false, invalidated: "2026-11-21" } # one line',
+    );
   });
 
   it.each([
