@@ -1,0 +1,174 @@
+/** Facts become the report. Pure; the clock is in the facts. Only fields that are named here reach it. */
+import { isReadable, verifyChain } from "../../components/audit/read";
+import type { AuditRecord, AuditRow } from "../../components/audit/record";
+import { parseDuration } from "../../components/rotation/duration";
+import type { Credential, Policy } from "../../components/rotation/model";
+import { dueOf } from "../../components/rotation/due";
+import { heldBy } from "../plan/consumers";
+import { describeDebts } from "../plan/debts";
+import { consumerName, type Summary as Declared } from "../plan/shapes";
+import { describeRetired, tokensIn, tursoDebts } from "../plan/turso";
+import { changesOf } from "./changes";
+import { generationsOf } from "./generations";
+import type {
+  Age,
+  AuditState,
+  Change,
+  ConsumerReport,
+  CredentialReport,
+  Debt,
+  PolicyReport,
+  Report,
+  Summary,
+} from "./model";
+import type { Facts } from "./read";
+
+const DAY = 86_400_000;
+
+export function describeReport(facts: Facts): Report {
+  const { now, stack, sinceMs, rows, evidence } = facts;
+  const since = new Date(now.getTime() - sinceMs);
+  // A table may serve several stacks; rows that a tampering made unreadable say nothing.
+  const own = (rows ?? []).filter((row) => isReadable(row) && [stack, ""].includes(row.record.stack));
+  const debts = debtsOf(facts);
+  const credentials = credentialsOf(facts, own, debts, since);
+  const changes = changesOf(own)
+    .filter(({ at }) => Date.parse(at) >= since.getTime())
+    .map((change) => (change.target.includes("/") ? withExpiration(change, own, facts) : change));
+  return {
+    ...{ stack, at: now.toISOString(), since: since.toISOString(), audit: auditState(rows) },
+    ...(evidence.policy ? { policy: evidence.policy } : {}),
+    summary: summarise(credentials, changes, debts),
+    ...{ credentials, changes, debts },
+  };
+}
+
+function auditState(rows: readonly AuditRow[] | undefined): AuditState {
+  if (!rows) return { state: "none" };
+  const chain = verifyChain(rows);
+  const count = { rows: rows.length };
+  return chain.ok
+    ? { state: "whole", ...count, head: chain.head }
+    : { state: "broken", ...count, seq: chain.seq, why: chain.why };
+}
+
+/** Those of the stack in config's order, then those that only the audit knows. */
+function credentialsOf(facts: Facts, rows: readonly AuditRow[], debts: Debt[], since: Date): CredentialReport[] {
+  const { outputs, now } = facts;
+  const records = new Map<string, AuditRecord[]>();
+  for (const { record } of rows) records.set(record.credential, [...(records.get(record.credential) ?? []), record]);
+  const gone = [...records.keys()].filter((name) => !(name in outputs.credentials) && !name.includes("/"));
+  return [...Object.keys(outputs.credentials), ...gone.sort()].flatMap((name) => {
+    const declared = outputs.credentials[name];
+    const own = records.get(name) ?? [];
+    const of = { declared, records: own, expires: facts.evidence.expires[name] ?? {} };
+    const generations = generationsOf(of, now, since);
+    if (!declared && generations.length === 0) return [];
+    return [
+      {
+        name,
+        kind: declared?.kind ?? "no longer declared",
+        change: declared?.change ?? "",
+        age: ageOf(name, declared, facts),
+        generations,
+        consumers: declared ? consumersOf(name, declared, own, facts) : [],
+        debts: debts.filter((debt) => debt.name === name).length,
+      },
+    ];
+  });
+}
+
+function ageOf(name: string, declared: Declared | undefined, { evidence, now }: Facts): Age {
+  if (!declared) return { days: 0, status: "gone", stale: [] };
+  const maxAgeMs = parseDuration(evidence.credentials[name]?.maxAge);
+  const of = {
+    name,
+    kind: declared.kind as Credential["kind"],
+    generations: declared.live,
+    ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
+  };
+  const found = dueOf(of, policyOf(evidence.policy), now.toISOString().slice(0, 10));
+  return {
+    days: found.ageDays,
+    ...(found.maxAgeMs === undefined ? {} : { maxDays: Math.floor(found.maxAgeMs / DAY) }),
+    ...(found.due === undefined ? {} : { due: found.due }),
+    ...(found.rollOn === undefined ? {} : { rollOn: found.rollOn }),
+    ...{ status: found.status, stale: found.stale },
+  };
+}
+
+/** The outputs carry each credential's own limit, so none stands here by kind. */
+function policyOf(policy: PolicyReport | undefined): Policy | undefined {
+  if (!policy) return undefined;
+  const [warnBeforeMs = 0, overlapMs = 0] = [parseDuration(policy.warnBefore), parseDuration(policy.overlap)];
+  const freeze = policy.freeze.map(({ from, to }) => ({ from, to }));
+  return { maxAgeMs: {}, warnBeforeMs, overlapMs, enforce: policy.enforce, freeze };
+}
+
+function consumersOf(
+  name: string,
+  declared: Declared,
+  records: readonly AuditRecord[],
+  { state }: Facts,
+): ConsumerReport[] {
+  const held = heldBy(state);
+  return declared.consumers.map((to) => {
+    const consumer = consumerName(to);
+    const last = records.filter(({ step, consumer: of }) => step === "deliver" && of === consumer).at(-1);
+    const now = to.worker === undefined ? undefined : held.find(({ worker }) => worker === to.worker);
+    return {
+      ...{ name: consumer, as: to.as, asked: to.attested },
+      holds: now?.generations[name]?.map(({ stamp }) => stamp) ?? [],
+      ...(last && {
+        last: {
+          at: last.time,
+          result: last.result === "begun" ? ("no outcome recorded" as const) : last.result,
+          attested: last.result === "done" && last.attested,
+        },
+      }),
+    };
+  });
+}
+
+/** As the plan lists them, with their ends. */
+function debtsOf({ outputs, state, now }: Facts): Debt[] {
+  const retired = describeRetired(tokensIn(state), now);
+  return [...describeDebts(outputs, state), ...tursoDebts(outputs, retired)].map(({ name, what }) => {
+    const until = /\buntil (\d{4}-\d\d-\d\dT[\d:.]+Z)/.exec(what)?.[1];
+    return { name, what, until: until ?? (what.includes("never expires") ? "never" : "") };
+  });
+}
+
+/** Of an invalidation: the last expiry among the tokens of its target that the same update minted. */
+function withExpiration(change: Change, rows: readonly AuditRow[], { state }: Facts): Change {
+  const [kind, name] = change.target.split("/");
+  const own = tokensIn(state).filter(({ group, target }) =>
+    kind === "group" ? group === name : target.kind === "database" && target.name === name,
+  );
+  const names = new Set(own.map(({ credential }) => credential));
+  const ends = rows.flatMap(({ record: { update, step, result, credential, expires } }) =>
+    update === change.update && step === "mint" && result === "done" && names.has(credential) ? [expires] : [],
+  );
+  return { ...change, newExpiration: ends.sort().at(-1) ?? "" };
+}
+
+function summarise(credentials: CredentialReport[], changes: Change[], debts: Debt[]): Summary {
+  const having = (status: Age["status"]) => credentials.filter(({ age }) => age.status === status).length;
+  const ending = (result: Change["result"]) => changes.filter((change) => change.result === result).length;
+  const generations = credentials.flatMap((credential) => credential.generations);
+  const consumers = credentials.flatMap((credential) => credential.consumers);
+  return {
+    credentials: credentials.length - having("gone"),
+    liveGenerations: generations.filter(({ place }) => place === "current" || place === "previous").length,
+    ...{ overdue: having("overdue"), soon: having("soon"), unlimited: having("unlimited") },
+    notAttested: consumers.filter((consumer) => !isAttested(consumer)).length,
+    debts: debts.length,
+    rotated: changes.filter(({ rotated }) => rotated).length,
+    ...{ failed: ending("failed"), withoutOutcome: ending("no outcome recorded") },
+  };
+}
+
+/** State moves on only when its delivery was attested; an audit that knows of a later failure has the last word. */
+export function isAttested({ asked, holds, last }: ConsumerReport): boolean {
+  return asked && holds.length > 0 && (last === undefined || last.attested);
+}
