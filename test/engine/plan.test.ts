@@ -1,11 +1,11 @@
 // Proves on the real engine that `npm run plan` tells a first delivery, a roll, a rollback, a retirement, a removal, a debt and a
 // refused config, with its exit codes, changes no file, and prints no secret of the state. Not its wording: test/unit/plan.test.ts.
-import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Plan } from "../../operations/plan/describe";
 import { must, type Scene, startScene } from "../support/scene";
+import { type Run, runPlan, secretsIn } from "./plan-run";
 
 const checkout = path.resolve(__dirname, "..", "..");
 const sessionKey = {
@@ -34,30 +34,10 @@ beforeAll(async () => {
 });
 afterAll(() => scene.stop());
 
-interface Run {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-/** With the test's engine as the user's own on the PATH. */
-function plan(...args: string[]): Promise<Run> {
-  const env = scene.stack.env();
-  const child = spawn(process.execPath, ["--require", "tsx/cjs", "operations/plan.ts", ...args], {
-    cwd: checkout,
-    env: { ...env, PATH: `${path.dirname(scene.engine.pulumi)}${path.delimiter}${env["PATH"] ?? ""}` },
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [stdout, stderr] = ["", ""];
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("close", (code) => {
-      printed += stdout + stderr;
-      resolve({ code, stdout, stderr });
-    });
-  });
+async function plan(...args: string[]): Promise<Run> {
+  const run = await runPlan(scene, args);
+  printed += run.stdout + run.stderr;
+  return run;
 }
 
 async function planned(expectedCode = 0): Promise<Plan> {
@@ -144,25 +124,10 @@ it("prints the problems of a refused config whole, and fails", async () => {
 });
 
 it("has printed no secret, no unknown id and no provider", async () => {
-  const { stdout } = await must(scene.stack.run(["stack", "export", "--show-secrets"]));
-  const secrets = [...new Set(secretsOf(JSON.parse(stdout)))];
+  const secrets = await secretsIn(scene);
   expect(secrets.length).toBeGreaterThan(5);
   expect(printed.length).toBeGreaterThan(1000);
   expect(secrets.filter((secret) => printed.includes(secret))).toEqual([]);
   expect(printed).not.toContain("04da6b54");
   expect(printed).not.toContain("__provider");
 });
-
-/** Every text that state marks as a secret, in the clear: `plaintext` is its JSON. */
-function secretsOf(value: unknown): string[] {
-  if (typeof value === "string") return [];
-  if (typeof value !== "object" || value === null) return [];
-  const plaintext: unknown = "plaintext" in value ? value.plaintext : undefined;
-  if (typeof plaintext === "string") return textsOf(JSON.parse(plaintext)).filter((text) => text.length >= 12);
-  return Object.values(value).flatMap(secretsOf);
-}
-
-function textsOf(value: unknown): string[] {
-  if (typeof value === "string") return [value];
-  return typeof value === "object" && value !== null ? Object.values(value).flatMap(textsOf) : [];
-}

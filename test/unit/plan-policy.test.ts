@@ -1,0 +1,180 @@
+// Proves what the plan says of age, freezes and intervals by the stack's policy, when it fails for it, which permissions it names
+// for which steps, and how announcements and hooks are told. Not the days themselves: those are due.test.ts's.
+import { describe, expect, it } from "vitest";
+import { exitCodeOf } from "../../operations/plan";
+import { describePlan } from "../../operations/plan/describe";
+import { toMarkdown } from "../../operations/plan/markdown";
+import type { Outputs, Resource, Step, Summary } from "../../operations/plan/shapes";
+import * as make from "./plan-fixture";
+import { vaultKey } from "./plan-keyset-fixture";
+
+const [OLDER, OLD, NOW] = ["2026-06-01", "2026-08-01", "2026-11-20"];
+const policy = { warnBefore: "14d", overlap: "7d", enforce: true, freeze: [] };
+
+describe("the policy", () => {
+  const planned = (
+    before: string[],
+    after: string[],
+    more: Partial<Summary> = {},
+    rules: Partial<Outputs["policy"]> = {},
+  ) =>
+    describePlan(
+      make.facts(
+        make.outputsOf({ key: make.random(before) }),
+        make.outputsOf({ key: make.random(after, { maxAge: "90d", ...more }) }, { policy: { ...policy, ...rules } }),
+        before.map((stamp) => make.resource("RandomPassword", `key@${stamp}`)),
+        [],
+      ),
+    );
+
+  it("fails with 7 while a live generation is too old, says which, and passes once the change mends it", () => {
+    const late = planned([OLD], [OLD]);
+    expect(late).toMatchObject({
+      outcome: "nothing",
+      policy: { overdue: [{ name: "key", what: "2026-08-01 is 112 days old, and 90d is the most" }] },
+    });
+    expect(exitCodeOf(late)).toBe(7);
+    expect(toMarkdown(late)).toContain("**Nothing changes. 1 overdue.**");
+    // The old one is live beside the new one for a while, and too old all that time.
+    expect(exitCodeOf(planned([OLD], [NOW, OLD]))).toBe(7);
+    const mended = planned([OLD], [NOW]);
+    expect(mended.policy?.overdue).toEqual([]);
+    expect(exitCodeOf(mended)).toBe(0);
+  });
+
+  it("only says so where it is not enforced, and nothing where there is none", () => {
+    const told = planned([OLD], [OLD], {}, { enforce: false });
+    expect(exitCodeOf(told)).toBe(0);
+    expect(toMarkdown(told)).toContain("**overdue** (not enforced): `key`");
+    const same = make.outputsOf({ key: make.random([OLD], { maxAge: "90d" }) });
+    const none = describePlan(make.facts(same, same, [], []));
+    expect(none).not.toHaveProperty("policy");
+    expect(toMarkdown(none)).not.toContain("### Policy");
+    expect(exitCodeOf({ ...told, outcome: "failed" })).toBe(1);
+  });
+
+  it("tells what is due soon, what should have been retired, a roll in a freeze, intervals that do not go together", () => {
+    const soon = planned(["2026-08-30"], ["2026-08-30"]).policy;
+    expect(soon).toMatchObject({ overdue: [], soon: [{ name: "key" }], stale: [] });
+    expect(soon?.soon[0]?.what).toMatch(/^is due by 2026-11-28; .* rolls it from 2026-11-\d\d on$/);
+    const stale = planned(["2026-10-20", "2026-10-01"], ["2026-10-20", "2026-10-01"]).policy?.stale;
+    expect(stale).toMatchObject([
+      { what: expect.stringContaining("2026-10-01 is live though the overlap is over") as string },
+    ]);
+    const freeze = [{ from: "2026-11-20", to: "2026-11-30" }];
+    expect(planned([OLD], [NOW], {}, { freeze }).policy?.freeze).toEqual([
+      { name: "key", what: "rolls in a freeze (2026-11-20 to 2026-11-30)" },
+    ]);
+    expect(planned([NOW], [NOW], {}, { freeze }).policy?.freeze).toEqual([]);
+    const lint = planned(["2026-11-18", OLD], [NOW, "2026-11-18", OLD]).policy?.lint;
+    expect(lint).toMatchObject([{ name: "key", what: expect.stringContaining("within the overlap of 7d") as string }]);
+  });
+
+  it("holds a token's life against its age", () => {
+    const after = make.outputsOf({ rounds: make.turso([NOW], [], { maxAge: "90d" }) }, { policy });
+    const steps = [make.step("create", make.token("rounds", NOW, { expiration: "92d" }))];
+    const { policy: told } = describePlan(make.facts(make.outputsOf({}), after, [], steps));
+    expect(told?.lint).toMatchObject([{ name: "rounds", what: expect.stringContaining("97d") as string }]);
+  });
+});
+
+describe("permissions", () => {
+  const permissions = (...steps: Step[]) => {
+    const same = make.outputsOf({ "rounds-db": make.postgres([NOW]) }, { abandoned: ["left"] });
+    return describePlan(make.facts(same, same, [], steps)).permissions.map(({ who, needs, steps: to }) => [
+      who,
+      ...needs,
+      ...to,
+    ]);
+  };
+
+  it("are named for what is done alone: nothing for a proof, a settings-only change, a password in place, what stays", () => {
+    const worker = make.consumer("rounds-api", { "rounds-db": [NOW] });
+    const kept = make.resource("Database", "rounds-db-database", { inputs: { name: "rounds" }, retainOnDelete: true });
+    const quiet = [
+      make.step("same", make.login("rounds-db", OLD)),
+      make.step("update", make.login("rounds-db", OLD), { current: true }),
+      make.step("update", worker, { settleMs: 5 }),
+      make.step("create", make.login("rounds-db", NOW, {}, "inPlace")),
+      make.step("delete", make.login("rounds-db", OLD, {}, "inPlace")),
+      make.step("create", make.login("rounds-db", "adopted", {}, "adopted")),
+      make.step("delete", make.login("left", OLD)),
+      make.step("delete", kept),
+      make.step("update", vaultKey("keys", OLD)),
+      make.step("delete", vaultKey("keys", OLDER)),
+      make.step("update", make.token("rounds", OLD), { place: "previous" }),
+      make.step("delete", make.token("rounds", OLDER, { place: "retired" })),
+      make.step("create", make.resource("RandomPassword", `key@${NOW}`)),
+    ];
+    expect(permissions(...quiet)).toEqual([]);
+  });
+
+  it("are each vendor's own words", () => {
+    const made = (kind: "Role" | "Grant" | "Database", inputs: Resource["inputs"]) =>
+      make.step("create", make.resource(kind, "x", { inputs }));
+    expect(
+      permissions(
+        made("Role", { name: "rounds_owner" }),
+        made("Database", { name: "rounds", owner: "rounds_owner" }),
+        made("Grant", { database: "rounds", role: "public" }),
+        make.step("delete", make.login("rounds-db", "adopted", {}, "adopted")),
+        make.step("update", vaultKey("keys", NOW, { drift: ["is missing"] })),
+      ),
+    ).toEqual([
+      ["the Postgres admin", "CREATEROLE", "create role rounds_owner"],
+      ["the Postgres admin", "CREATEDB", "SET and INHERIT on rounds_owner", "create database rounds"],
+      ["the Postgres admin", "to grant on database rounds", "create grants of public"],
+      [
+        "the Postgres admin",
+        "CREATEROLE",
+        "ADMIN and INHERIT on rounds_adopted",
+        "pg_signal_backend",
+        "retire rounds-db@adopted",
+      ],
+      ["the Vault token", "create, update and read on secret/data/rollover/keys/2026-11-20", "back up keys@2026-11-20"],
+    ]);
+  });
+
+  it("are those of a replaced login once", () => {
+    const old = make.login("rounds-db", NOW);
+    const found = permissions(
+      make.step("create-replacement", old),
+      make.step("replace", old),
+      make.step("delete-replaced", old),
+    );
+    expect(found.map((one) => one.at(-1))).toEqual([`mint rounds-db@${NOW}`, `retire rounds-db@${NOW}`]);
+  });
+});
+
+describe("an announcement", () => {
+  const said = (noticeMs: number, urgent: string[], stamps: Record<string, string>, op = "update") => {
+    const same = make.outputsOf({});
+    const step = make.step(op, make.announcement(noticeMs, { key: OLD }, urgent), { stamps });
+    return describePlan(make.facts(same, same, [], [step])).others.map(({ says }) => says);
+  };
+
+  it("is told with its wait, and without one where it does not wait", () => {
+    expect(said(300_000, [], { key: NOW })).toEqual(["before anything else, the update is announced, and waits 5m"]);
+    expect(said(0, [], { key: NOW })).toEqual(["before anything else, the update is announced"]);
+    expect(said(300_000, [], { key: NOW }, "create")).toEqual(["before anything else, the update is announced"]);
+    const urgent = ["before anything else, the update is announced; as an emergency it does not wait"];
+    expect(said(300_000, ["key"], { key: NOW })).toEqual(urgent);
+    expect(said(300_000, ["other"], { key: OLD, "group/production": NOW })).toEqual(urgent);
+    expect(said(86_400_000, [], { key: NOW })[0]).toContain("`npm run notice` tells of it 1d ahead");
+    expect(said(300_000, [], {}, "delete")).toEqual(["updates are announced no longer"]);
+  });
+
+  it("leaves nothing to say of a completion or a hook that goes", () => {
+    const same = make.outputsOf({});
+    const gone = [make.resource("Completion", "completion"), make.resource("Command", "key")];
+    const plan = describePlan(
+      make.facts(
+        same,
+        same,
+        [],
+        gone.map((one) => make.step("delete", one)),
+      ),
+    );
+    expect(plan).toMatchObject({ outcome: "nothing", others: [] });
+  });
+});
