@@ -1,0 +1,140 @@
+// Proves when a credential is due and when what it rolled away from is to be retired: over simulated years of daily runs nothing
+// is ever overdue and no roll falls into an open overlap, whatever the policy and its freezes, and rolls are spread. Not what
+// is edited then (rotate-due.test.ts).
+import * as fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { addDays } from "../../components/rotation/calendar";
+import { dueOf, freezeOn } from "../../components/rotation/due";
+import type { Policy } from "../../components/rotation/model";
+
+const DAY = 86_400_000;
+const START = "2026-01-01";
+const policyOf = (age: number, warnBefore: number, overlap: number, freeze: Policy["freeze"] = []): Policy => ({
+  ...{ maxAgeMs: { default: age * DAY }, warnBeforeMs: warnBefore * DAY, overlapMs: overlap * DAY },
+  ...{ enforce: true, freeze },
+});
+const POLICY = policyOf(90, 14, 7);
+const due = (generations: string[], day: string, policy: Policy | undefined = POLICY, name = "key") =>
+  dueOf({ name, kind: "random", generations }, policy, day);
+
+describe("a credential", () => {
+  it("is fine, then soon, then overdue, by its age in days", () => {
+    const at = (day: string) => due(["2026-01-01"], day);
+    expect(at("2026-03-01")).toMatchObject({ maxAgeMs: 90 * DAY, ageDays: 59, due: "2026-04-01", status: "fine" });
+    expect([at("2026-03-18").status, at("2026-04-01").status]).toEqual(["soon", "soon"]);
+    expect(at("2026-04-02")).toMatchObject({ ageDays: 91, status: "overdue" });
+    const day = at(START).rollOn ?? "";
+    expect(day >= "2026-03-18" && day <= "2026-03-24").toBe(true);
+    expect(new Set(["2026-01-01", "2026-03-01", day, "2026-04-02"].map((one) => at(one).rollOn))).toEqual(
+      new Set([day]),
+    );
+  });
+
+  it("is overdue by its previous generation too", () => {
+    expect(due(["2026-04-20", "2026-01-01"], "2026-04-21").status).toBe("overdue");
+    expect(due(["2026-04-20"], "2026-04-21").status).toBe("fine");
+  });
+
+  it("has a limit by its kind, by its own maxAge, or none", () => {
+    const mixed: Policy = { ...POLICY, maxAgeMs: { turso: 30 * DAY } };
+    const generations = ["2026-01-01", "2025-12-01"];
+    const none = { maxAgeMs: undefined, ageDays: 31, due: undefined, rollOn: undefined, status: "unlimited" };
+    expect(due(generations, "2026-02-01", mixed)).toEqual({ ...none, stale: ["2025-12-01"] });
+    expect(dueOf({ name: "t", kind: "turso", generations }, mixed, "2026-02-01")).toMatchObject({ status: "overdue" });
+    expect(dueOf({ name: "k", kind: "random", generations }, undefined, "2026-02-01")).toEqual({ ...none, stale: [] });
+    const own = { name: "k", kind: "random" as const, generations, maxAgeMs: 40 * DAY };
+    expect(dueOf(own, undefined, "2026-02-01")).toMatchObject({
+      due: "2026-02-10",
+      status: "overdue",
+      stale: ["2025-12-01"],
+    });
+  });
+
+  it("retires previous generations when their overlap is over: the last ones of the list", () => {
+    expect(due(["2026-02-10", "2026-01-01"], "2026-02-16").stale).toEqual([]);
+    expect(due(["2026-02-10", "2026-01-01"], "2026-02-17").stale).toEqual(["2026-01-01"]);
+    expect(due(["2026-02-10", "2026-02-08", "2026-01-01"], "2026-02-15").stale).toEqual(["2026-01-01"]);
+    expect(due(["2026-02-10", "2026-02-08", "2026-01-01"], "2026-02-17").stale).toEqual(["2026-02-08", "2026-01-01"]);
+    expect(due(["2026-02-10.2", "2026-02-10"], "2026-02-17").stale).toEqual(["2026-02-10"]);
+    // After a rollback the overlap counts from the one that was rolled away from.
+    expect(due(["2026-01-01", "2026-02-10"], "2026-02-16").stale).toEqual([]);
+    expect(due(["2026-01-01", "2026-02-10"], "2026-02-17").stale).toEqual(["2026-02-10"]);
+  });
+
+  it("counts a due day in a freeze as the day before it, and freezes that touch as one", () => {
+    const freeze = [
+      { from: "2026-03-28", to: "2026-04-05", reason: "sale" },
+      { from: "2026-03-20", to: "2026-03-27" },
+    ];
+    const frozen = due(["2026-01-01"], START, policyOf(90, 14, 7, freeze)).rollOn ?? "";
+    expect(frozen >= "2026-03-05" && frozen <= "2026-03-11").toBe(true);
+    const window = [{ from: "2026-03-16", to: "2026-03-27" }];
+    expect(due(["2026-01-01"], START, policyOf(90, 14, 7, window)).rollOn).toBe("2026-03-15");
+    expect(freezeOn(policyOf(90, 14, 7, freeze), "2026-04-05")).toMatchObject({ reason: "sale" });
+    expect(freezeOn(policyOf(90, 14, 7, freeze), "2026-04-06")).toBeUndefined();
+  });
+
+  it("is retired before a freeze where its overlap would end too late behind it", () => {
+    const freeze = [{ from: "2026-03-25", to: "2026-04-10" }];
+    const policy = policyOf(90, 14, 7, freeze);
+    expect(due(["2026-03-20", "2026-01-01"], "2026-03-23", policy).stale).toEqual([]);
+    expect(due(["2026-03-20", "2026-01-01"], "2026-03-24", policy).stale).toEqual(["2026-01-01"]);
+  });
+});
+
+/** `gap` is the shortest time between two freezes, in days. */
+const freezes = (longest: number, gap: number) =>
+  fc
+    .array(fc.tuple(fc.integer({ min: gap, max: gap + 90 }), fc.integer({ min: 1, max: longest })), { maxLength: 60 })
+    .map((parts) => {
+      let at = 0;
+      return parts.map(([wait, length]) => {
+        at += wait + length;
+        return { from: addDays(START, at - length), to: addDays(START, at - 1) };
+      });
+    });
+
+const policies = fc
+  .tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 120 }))
+  .chain(([overlap, more, most]) => {
+    const warnBefore = overlap + more;
+    const age = warnBefore + overlap + most;
+    // The longest that parsePolicy takes for this age.
+    return freezes(age - 2 * overlap - 1, warnBefore).map((freeze) => policyOf(age, warnBefore, overlap, freeze));
+  });
+
+describe("over four years of daily runs", { timeout: 60_000 }, () => {
+  it("nothing is overdue, and no roll falls into an open overlap or a freeze", () => {
+    let rolls = 0;
+    fc.assert(
+      fc.property(policies, fc.string({ minLength: 1, maxLength: 12 }), (policy, name) => {
+        let live = [START];
+        for (let day = START; day < "2030-01-01"; day = addDays(day, 1)) {
+          if (freezeOn(policy, day) === undefined) {
+            const { stale, rollOn = "" } = due(live, day, policy, name);
+            if (stale.length > 0) live = live.slice(0, -stale.length);
+            else if (rollOn <= day) {
+              expect(live).toHaveLength(1);
+              live = [day, ...live];
+              rolls++;
+            }
+          }
+          expect(due(live, day, policy, name).status, `${day} ${live.join()}`).not.toBe("overdue");
+        }
+      }),
+      { numRuns: 60 },
+    );
+    expect(rolls).toBeGreaterThan(500);
+  });
+
+  it("40 credentials of one day are rolled on no day by more than a third, and on all days of their window", () => {
+    let live = Array.from({ length: 40 }, (_, index) => ({ name: `service-${index + 1}`, generations: [START] }));
+    for (const round of [1, 2, 3, 4]) {
+      const days = live.map(({ name, generations }) => due(generations, START, POLICY, name).rollOn ?? "");
+      const counts = [...new Set(days)].map((day) => days.filter((one) => one === day).length);
+      expect(counts.length).toBeGreaterThanOrEqual(7);
+      expect(Math.max(...counts), `round ${round}`).toBeLessThanOrEqual(13);
+      live = live.map(({ name }, index) => ({ name, generations: [days[index] ?? ""] }));
+    }
+  });
+});
