@@ -2,6 +2,7 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { AuditRecord } from "../../components/audit/record";
+import { scramVerifier } from "../../components/postgres/scram";
 import type { AuditTable } from "../../components/rotation/model";
 import type { LocalPostgres } from "../cloud/postgres";
 
@@ -40,10 +41,8 @@ export async function startAudit(postgres: LocalPostgres, required = true): Prom
     ["audit_in", "rollover_audit_writer"],
     ["audit_out", "rollover_audit_reader"],
   ])
-    // The log must hold no password of ours: a leak scan would find it.
-    await sql(
-      `SET log_statement = 'none'; CREATE ROLE ${login} LOGIN PASSWORD '${password}'; GRANT ${role} TO ${login}`,
-    );
+    // The server's log must hold no password of ours: a leak scan would find it.
+    await sql(`CREATE ROLE ${login} LOGIN PASSWORD '${scramVerifier(password, "audit")}'; GRANT ${role} TO ${login}`);
   const server = { host: "127.0.0.1", port: postgres.port, database, username: "audit_in", superuser: false };
   return {
     audit: { required, server: { ...server, sslmode: "disable" } },
