@@ -23,7 +23,7 @@ const WITHHELD = ["PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "
  * A program of the user's own that is run once the consumers of a credential hold, and have attested, a new current generation.
  *
  * It cannot take anything back: a program that fails fails the update, but the new generation is delivered by then. Nothing is
- * withdrawn, since Pulumi deletes last, so the old one still works beside it; the next `pulumi up` runs the program again. So
+ * withdrawn, since Pulumi deletes last, so where the credential overlaps the old one still works; the next `pulumi up` runs the program again. So
  * does an update that was killed in the middle: the program must bear being run twice. A change of `program` runs it too. It has
  * ten minutes. It needs a POSIX shell to be started by, and what it prints goes nowhere, since it may print the secret: it keeps
  * a log of its own.

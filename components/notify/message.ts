@@ -21,7 +21,7 @@ export function bodyOf(message: Message): string {
     ...(message.text === undefined ? [] : [message.text]),
     ...message.changes.flatMap((change) => describe(change, message.event)),
     ...(message.event === "failed"
-      ? ["What worked before still works; correct the cause and run `pulumi up` again: it does only what is missing."]
+      ? ["Correct the cause and run `pulumi up` again: it does only what is missing."]
       : []),
   ];
   return lines.map(oneLine).join("\n");

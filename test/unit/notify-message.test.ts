@@ -72,7 +72,7 @@ describe("a message", () => {
       "- rounds-db: 2026-08-01 -> 2026-11-20, 2026-08-01",
       "  reason: somebody left",
       "  ticket: OPS-12",
-      "What worked before still works; correct the cause and run `pulumi up` again: it does only what is missing.",
+      "Correct the cause and run `pulumi up` again: it does only what is missing.",
     ]);
     const debt = message({
       event: "debt",
