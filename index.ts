@@ -38,7 +38,7 @@ import type {
   Worker,
 } from "./components";
 
-const config = new pulumi.Config();
+const config = new pulumi.Config("rollover"); // whatever the project is called
 const stack = readStack();
 
 const provider = stack.postgres && postgresProvider(stack.postgres);
@@ -52,8 +52,7 @@ const turso = declareTurso();
 const tokens = stack.credentials.filter(isTurso).map(declareTokens);
 const declared = [...others, ...tokens];
 const delivered = deliver(declared.map(({ component }) => component));
-if (turso) declareOutcome(turso);
-declareRulesets();
+const outcomes = [...(turso ? [declareOutcome(turso)] : []), ...declareRulesets()];
 declareCompletion();
 warnOfAbandoned();
 
@@ -147,7 +146,9 @@ function declareCompletion(): void {
   });
   if (announced.length === 0) return;
   const components = declared.map(({ component }) => component);
-  new Completion("update", { stamps: stampsOf(stack) }, { dependsOn: [...components, ...delivered, ...hooks] });
+  // The outcome too: an invalidation that failed is no throw, and must not be told as done.
+  const all = [...components, ...delivered, ...outcomes, ...hooks];
+  new Completion("update", { stamps: stampsOf(stack) }, { dependsOn: all });
 }
 
 function declareScript(worker: Worker): [string, WorkerScript][] {
@@ -159,10 +160,12 @@ function declareScript(worker: Worker): [string, WorkerScript][] {
   return [[worker.name, new WorkerScript(script, { ...args, ...(limits?.means === "binding" && { limits }) })]];
 }
 
-function declareRulesets(): void {
-  for (const limits of stack.rateLimits)
-    if (limits.means === "ruleset" && cloudflareProvider)
-      new RateLimits(limits.name, { limits, provider: cloudflareProvider });
+function declareRulesets(): RateLimits[] {
+  return stack.rateLimits.flatMap((limits) =>
+    limits.means === "ruleset" && cloudflareProvider
+      ? [new RateLimits(limits.name, { limits, provider: cloudflareProvider })]
+      : [],
+  );
 }
 
 function declareConsumer(worker: Worker) {
@@ -254,11 +257,11 @@ function deliver(all: Deliverable[]): pulumi.Resource[] {
   return [...workers.values(), ...files];
 }
 
-function declareOutcome(organization: TursoOrganization): void {
+function declareOutcome(organization: TursoOrganization): TursoOutcome {
   const ofTokens = pulumi.all(tokens.map(({ component }) => component.failures)).apply((lists) => lists.flat());
   const failures = pulumi
     .all([organization.failures, ofTokens])
     .apply(([ofTargets, minting]) => [...Object.values(ofTargets), ...minting]);
   const args = { organization: stack.turso?.organization ?? "", failures };
-  new TursoOutcome("turso", args, { dependsOn: delivered });
+  return new TursoOutcome("turso", args, { dependsOn: delivered });
 }

@@ -65,5 +65,5 @@ export function exitCodeOf({ outcome, policy }: Pick<Plan, "outcome" | "policy">
 }
 
 if (require.main === module) {
-  exitWith(main(process.argv.slice(2)));
+  exitWith(() => main(process.argv.slice(2)));
 }

@@ -15,7 +15,7 @@ export function policyOf({ policy }: StackModel) {
   return { warnBefore: formatDuration(warnBeforeMs), overlap: formatDuration(overlapMs), enforce, freeze };
 }
 
-/** By credential its live stamps, and by invalidated Turso target its stamp, each as one text. */
+/** By credential its live stamps, and by Turso target what its tokens are killed by, each as one text. */
 export function stampsOf({ credentials, turso }: StackModel): Record<string, string> {
   const { groups = [], databases = [] } = turso ?? {};
   const targets = [
@@ -23,8 +23,15 @@ export function stampsOf({ credentials, turso }: StackModel): Record<string, str
     ...databases.map((database) => ({ ...database, key: `database/${database.name}` })),
   ];
   return Object.fromEntries([
-    ...credentials.map(({ name, generations }) => [name, generations.join()] as const),
-    ...targets.flatMap(({ key, invalidated }) => (invalidated === undefined ? [] : [[key, invalidated] as const])),
+    ...credentials.map((credential) => {
+      // Its own name may hold a comma, and it has no stamp.
+      const adopted = credential.kind === "postgres" && credential.adopted !== undefined ? ["adopted"] : [];
+      return [credential.name, [...credential.generations, ...adopted].join()] as const;
+    }),
+    ...targets.flatMap(({ key, invalidated, incident }) => {
+      const marks = [...(invalidated === undefined ? [] : [invalidated]), ...(incident ? ["incident"] : [])];
+      return marks.length === 0 ? [] : [[key, marks.join()] as const];
+    }),
   ]);
 }
 

@@ -1,8 +1,8 @@
 /** Runs the real engine for the plan: one preview and one export, neither of which changes anything. */
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
 import { type Cli, findCli, json, pulumi, type Where } from "../cli";
+import { withFolder } from "../command";
 import { fileOf, readText } from "../stack-file/file";
 import { Refusal } from "../stack-file/text";
 import { readWhy } from "./base";
@@ -20,12 +20,7 @@ export interface Preview extends Where {
 
 export async function readFacts(where: Preview): Promise<Facts> {
   const cli = await findCli();
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-plan-")); // 0700
-  try {
-    return await previewIn(dir, cli, where);
-  } finally {
-    fs.rmSync(dir, { recursive: true, force: true });
-  }
+  return withFolder("rollover-plan-", (dir) => previewIn(dir, cli, where));
 }
 
 async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> {

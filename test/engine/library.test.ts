@@ -98,10 +98,5 @@ function installInto(modules: string): void {
     if (!name.startsWith(".")) fs.symlinkSync(path.join(checkout, "node_modules", name), path.join(modules, name));
   const own = path.join(modules, "rollover");
   fs.cpSync(path.join(checkout, "components"), path.join(own, "components"), { recursive: true });
-  const manifest = JSON.parse(fs.readFileSync(path.join(checkout, "package.json"), "utf8")) as object;
-  const exports = {
-    ".": { types: "./components/index.ts", default: "./components/library.cjs" },
-    "./components/loader.cjs": "./components/loader.cjs",
-  };
-  fs.writeFileSync(path.join(own, "package.json"), JSON.stringify({ exports, ...manifest }));
+  fs.copyFileSync(path.join(checkout, "package.json"), path.join(own, "package.json"));
 }
