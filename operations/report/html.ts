@@ -19,10 +19,11 @@ const LEGEND = [
   ["late", "current and overdue"],
   ["due", "due"],
   ["plan", "planned roll"],
+  ["freeze", "nothing rolls"],
 ] as const;
 
 export function toHtml(report: Report): string {
-  const [style, script] = ["page.css", "page.js"].map((file) => fs.readFileSync(path.join(__dirname, file), "utf8"));
+  const [style, script] = [textOf("page.css", "timeline.css", "tables.css"), textOf("page.js")];
   const { stack, at, since, audit, policy } = report;
   const title = `Rotation evidence for ${stack}`;
   const allowed = [
@@ -63,7 +64,7 @@ export function toHtml(report: Report): string {
           <section aria-labelledby="timeline-title">
             <h2 id="timeline-title">Timeline</h2>
             <ul class="legend" aria-hidden="true">
-              ${LEGEND.map(([kind, label]) => markup`<li>${swatch(kind)}${label}</li>`)}
+              ${LEGEND.filter(([kind]) => kind !== "freeze" || policy?.freeze.length).map(([kind, label]) => markup`<li>${swatch(kind)}${label}</li>`)}
             </ul>
             ${timeline(report)}
           </section>
@@ -82,12 +83,16 @@ export function toHtml(report: Report): string {
   return `${page.text}\n`;
 }
 
+function textOf(...files: string[]): string {
+  return files.map((file) => fs.readFileSync(path.join(__dirname, file), "utf8")).join("\n");
+}
+
 /** Exactly the text that its hash is of. */
-function whole(tag: "style" | "script", text = ""): Markup {
+function whole(tag: "style" | "script", text: string): Markup {
   return new Markup(`<${tag}>${text}</${tag}>`);
 }
 
-function hashOf(text = ""): string {
+function hashOf(text: string): string {
   return `sha256-${createHash("sha256").update(text).digest("base64")}`;
 }
 
@@ -96,6 +101,8 @@ function swatch(kind: (typeof LEGEND)[number][0]): Markup {
   if (kind === "due")
     return markup`<svg width="22" height="14" class="due"><path d="M11 1 L17 7 L11 13 L5 7 Z" /></svg>`;
   if (kind === "plan") return markup`<svg width="22" height="14" class="plan"><circle cx="11" cy="7" r="4.5" /></svg>`;
+  if (kind === "freeze")
+    return markup`<svg width="22" height="14" class="freeze"><rect width="22" height="14" /></svg>`;
   return markup`<svg width="22" height="14" class="bar ${kind}"><rect class="${part}" y="1" width="22" height="12" rx="3" /></svg>`;
 }
 

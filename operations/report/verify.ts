@@ -1,4 +1,5 @@
 /** `--verify`: is the audit what was written? */
+import { BEGINNING } from "../../components/audit/chain";
 import { verifyChain } from "../../components/audit/read";
 import type { AuditRow } from "../../components/audit/record";
 
@@ -13,8 +14,9 @@ export function verify(rows: readonly AuditRow[], noted: string | undefined): Ve
   const chain = verifyChain(rows);
   const count = rows.length;
   if (!chain.ok) return { ok: false, rows: count, seq: chain.seq, why: chain.why };
-  if (noted === undefined || rows.some(({ hash }) => hash === noted))
-    return { ok: true, rows: count, head: chain.head };
+  // Of an audit that was empty when its head was noted, that is what the first row follows.
+  const known = [BEGINNING, ...rows.map(({ hash }) => hash)];
+  if (noted === undefined || known.includes(noted)) return { ok: true, rows: count, head: chain.head };
   const why = `the chain is whole, and the head that was noted is not in it: rows were cut off at its end, all of it was written anew, or it is another audit`;
   return { ok: false, rows: count, why };
 }
