@@ -76,10 +76,13 @@ async function install(apt: string): Promise<string | undefined> {
   return done.code === 0 ? undefined : `apt-get install chromium: ${lastLine(done.stderr)}`;
 }
 
-/** The packages that apt would install here: what it depends on and this machine lacks. Returns why it failed. */
+/**
+ * The packages that apt would install here, and not those it would upgrade: a newer C library would not fit this machine.
+ * Returns why it failed.
+ */
 async function unpack(apt: string, dpkg: string, { cache }: Search): Promise<string | undefined> {
   const plan = await run(apt, ["install", "--simulate", "--no-install-recommends", "chromium"], { timeoutMs: 60_000 });
-  const names = [...plan.stdout.matchAll(/^Inst (\S+)/gm)].map(([, name = ""]) => name);
+  const names = [...plan.stdout.matchAll(/^Inst (\S+) \(/gm)].map(([, name = ""]) => name);
   if (plan.code !== 0 || names.length === 0)
     return `apt-get install --simulate chromium: ${lastLine(plan.stderr)} (are there package lists? \`apt-get update\` gets them)`;
   const folder = fs.mkdtempSync(path.join(cache, "chromium-partial-"));
