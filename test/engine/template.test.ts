@@ -47,12 +47,12 @@ it("asks, and makes a project with an encrypted stack file", async () => {
   const { code, printed } = await create(
     ["--stack", "first", "--config-path", ...objects.flatMap((one) => ["--config", one])],
     [
-      [/Project name.*\(rollover\)/, ""],
+      [/Project name.*\(rollover\)/, "acme-keys"],
       [/Project description/, ""],
-      [/Cloudflare API token.*\(cloudflareApiToken\)/, cloudflare.token],
-      [/Password of the PostgreSQL admin.*\(postgresPassword\)/, postgres.admin.password],
-      [/written to a file.*\(production\)/, ""],
-      [/Turso platform token.*\(tursoApiToken\)/, ""],
+      [/Cloudflare API token.*\(rollover:cloudflareApiToken\)/, cloudflare.token],
+      [/Password of the PostgreSQL admin.*\(rollover:postgresPassword\)/, postgres.admin.password],
+      [/written to a file.*\(rollover:production\)/, ""],
+      [/Turso platform token.*\(rollover:tursoApiToken\)/, ""],
     ],
   );
   expect(printed).toContain('README.md, "The smallest stack"');
