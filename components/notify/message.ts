@@ -66,16 +66,24 @@ function describe(change: Change, event: Message["event"]): string[] {
 
 /** What becomes of each stamp. */
 function expect({ credential, from, to }: Change): string[] {
+  if (credential.includes("/")) return expectOfTarget(from, to);
   const [current, ...others] = to;
-  // The stamp of an invalidation is no generation: it says that every token is killed.
-  if (credential.includes("/"))
-    return current === undefined || current === from[0] ? [] : ["every token that it had stops working at once"];
   const gone = from.filter((stamp) => !to.includes(stamp));
   const back = current !== from[0] && from.includes(current ?? "");
   return [
     ...(current === undefined ? [] : [back ? `${current} is current again` : `${current} is current`]),
     ...(others.length === 0 ? [] : [`${others.join(", ")} still accepted; ${others.at(-1) ?? ""} is retired next`]),
     ...(gone.length === 0 ? [] : [`${gone.join(", ")} retired at the end of this update`]),
+  ];
+}
+
+/** Of a Turso target: its marks are the stamp of an invalidation, and `incident` while one is declared. */
+function expectOfTarget(from: string[], to: string[]): string[] {
+  const isOver = from.includes("incident") && !to.includes("incident");
+  return [
+    ...(to.every((mark) => from.includes(mark)) ? [] : ["every token that it had stops working at once"]),
+    ...(to.includes("incident") ? ["an incident: writes are blocked, and read-only tokens are delivered"] : []),
+    ...(isOver ? ["the incident is over: tokens are delivered as config declares them"] : []),
   ];
 }
 

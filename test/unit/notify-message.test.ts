@@ -56,6 +56,30 @@ describe("a message", () => {
       "database/rounds",
       ["every token that it had stops working at once"],
     ],
+    [
+      "an incident of what was invalidated before",
+      ["2026-11-20"],
+      ["2026-11-20", "incident"],
+      "group/production",
+      [
+        "every token that it had stops working at once",
+        "an incident: writes are blocked, and read-only tokens are delivered",
+      ],
+    ],
+    [
+      "the end of an incident",
+      ["incident"],
+      [],
+      "group/production",
+      ["the incident is over: tokens are delivered as config declares them"],
+    ],
+    [
+      "an adopted login that goes",
+      ["2026-11-20", "adopted"],
+      ["2026-11-20"],
+      "rounds-db",
+      ["2026-11-20 is current", "adopted retired at the end of this update"],
+    ],
     ["an invalidation taken out of config", ["2026-11-20"], [], "database/rounds", []],
   ])("says what %s does", (_what, from, to, credential, expected) => {
     const lines = bodyOf(message({ event: "done", changes: [{ credential, from, to }] })).split("\n");
