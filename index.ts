@@ -59,8 +59,8 @@ warnOfAbandoned();
 /** What each credential is now. Nothing in it is secret. */
 export const credentials = summariesOf(stack);
 
-/** How old they may become; undefined without a policy. */
-export const policy = policyOf(stack);
+/** How old they may become; empty without a policy. */
+export const policy = policyOf(stack) ?? {};
 
 /** By credential, what may still work though config does not name it: logins of its owner, tokens that were replaced. */
 export const debts = pulumi.all(

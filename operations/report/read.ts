@@ -39,7 +39,8 @@ const policy = z
     enforce: z.boolean(),
     freeze: z.array(z.object({ from: z.string(), to: z.string(), reason: z.string().optional() })).default([]),
   })
-  .optional();
+  .optional()
+  .catch(undefined); // empty where there is none
 export const evidence = z.object({
   expires: expires.default({}),
   policy,
