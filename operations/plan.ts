@@ -2,7 +2,7 @@
  * `npm run plan -- [--stack S] [--base REF] [--format md|json]`: what the edited config would do, for the pull request. It runs a
  * real preview, reads state, git, and who is logged in by a login that goes; it changes nothing, and prints no secret.
  * Exit code 0 planned, 1 the preview failed (the errors are printed in the same form), 2 wrong usage, 7 a credential is overdue
- * and the policy is enforced.
+ * and the policy is enforced, the one in the stack file or the one that the last update wrote to state.
  */
 import { Command, Option } from "commander";
 import { exitWith, parsed } from "./command";
@@ -38,7 +38,9 @@ function program(): Command {
     .addHelpText(
       "after",
       "\nExit code: 0 planned, 1 the preview failed (its errors are in the output), 2 wrong usage,\n" +
-        "7 a credential will be overdue and rollover:policy.enforce is true (the plan is in the output).\n\n" +
+        "7 a credential will be overdue, by its age or by a stamp in the future, and rollover:policy.enforce is true:\n" +
+        "  in the stack file, or in the policy that the stack was last updated with, so that no change passes by\n" +
+        "  weakening it (the plan is in the output).\n\n" +
         "Examples:\n" +
         "  npm run plan -- --stack prod\n" +
         "  npm run plan -- --stack prod --base origin/main\n" +
@@ -61,7 +63,8 @@ export async function main(args: readonly string[]): Promise<number> {
 /** A policy that is not enforced says the same, and passes. */
 export function exitCodeOf({ outcome, policy }: Pick<Plan, "outcome" | "policy">): number {
   if (outcome === "failed") return 1;
-  return policy?.enforce === true && policy.overdue.length > 0 ? 7 : 0;
+  if (!policy) return 0;
+  return policy.overdueBefore.length > 0 || (policy.enforce && policy.overdue.length > 0) ? 7 : 0;
 }
 
 if (require.main === module) {

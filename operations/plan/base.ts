@@ -5,7 +5,7 @@ import { isDeepStrictEqual, promisify } from "node:util";
 import { parseExpiration } from "../../components/rotation/expiration";
 import { parseStamp } from "../../components/rotation/stamp";
 import { Refusal } from "../stack-file/text";
-import { configIn, isMapping, mapping } from "./settings";
+import { configIn, fileIn, isMapping, mapping } from "./settings";
 
 export interface Why {
   /** What the stack file is compared with: the first 12 digits of a commit. */
@@ -16,7 +16,10 @@ export interface Why {
 }
 
 export interface Edit {
-  /** A credential; `group/NAME` or `database/NAME` of Turso; else a part of the config, such as `workers.rounds-api`. */
+  /**
+   * A credential; `group/NAME` or `database/NAME` of Turso; else a part of the config, such as `workers.rounds-api` or
+   * `rollover:policy`; `stack file: NAME` for what stands beside `config`.
+   */
   name: string;
   change: "added" | "removed" | "changed";
   /** Lists of stamps that differ, as they are written: `generations: ["2026-11-20"]`. */
@@ -36,8 +39,9 @@ const WHY = ["reason", "ticket"];
 /** In the order of the file. An empty text is a file that was not there. Throws Refusal where one is no YAML. */
 export function editsOf(before: string, now: string): Edit[] {
   const [old, next] = [entriesIn(before), entriesIn(now)];
-  return [...new Set([...next.keys(), ...old.keys()])].flatMap((name) => {
-    const [was, is] = [old.get(name), next.get(name)];
+  return [...new Set([...next.keys(), ...old.keys()])].flatMap((id) => {
+    const [was, is] = [old.get(id)?.entry, next.get(id)?.entry];
+    const name = (next.get(id) ?? old.get(id))?.name ?? "";
     if (isDeepStrictEqual(was, is)) return [];
     const differ = [...new Set([...Object.keys(was ?? {}), ...Object.keys(is ?? {})])].filter(
       (key) => !isDeepStrictEqual(was?.[key], is?.[key]),
@@ -57,24 +61,36 @@ export function editsOf(before: string, now: string): Edit[] {
   });
 }
 
-/** By name. Parts that are lists, texts or encrypted are one setting, named "". */
-function entriesIn(text: string): Map<string, Entry> {
+interface Named {
+  name: string;
+  entry: Entry;
+}
+
+/** By where it stands: two parts may have one name. Those that are lists, texts or encrypted are one setting, named "". */
+function entriesIn(text: string): Map<string, Named> {
   const whole = (value: unknown): Entry => (isMapping(value) && !("secure" in value) ? value : { "": value });
-  const each = (value: unknown, prefix: string, part: string) =>
-    Object.entries(whole(value)).map(([name, entry]): [string, Entry] => [
-      name === "" ? part : `${prefix}${name}`,
-      whole(entry),
-    ]);
-  return new Map(
-    Object.entries(configIn(text)).flatMap(([key, value]): [string, Entry][] => {
-      const part = key.replace(/^rollover:/, "");
-      if (part === "credentials") return each(value, "", part);
-      if (part === "workers" || part === "rateLimits") return each(value, `${part}.`, part);
-      if (part !== "turso" || !isMapping(value)) return [[part, whole(value)]];
+  const found = new Map<string, Named>();
+  const add = (name: string, value: unknown, ...at: string[]) => {
+    found.set(JSON.stringify(at), { name, entry: whole(value) });
+  };
+  const each = (value: unknown, prefix: string, ...at: string[]) => {
+    for (const [name, entry] of Object.entries(whole(value)))
+      add(name === "" ? at.join(".") : `${prefix}${name}`, entry, ...at, name);
+  };
+  for (const [key, value] of Object.entries(fileIn(text)))
+    if (key !== "config") add(`stack file: ${key}`, value, "", key);
+  for (const [key, value] of Object.entries(configIn(text))) {
+    const part = key.replace(/^rollover:/, "");
+    if (part === "credentials") each(value, "", key);
+    else if (part === "workers" || part === "rateLimits") each(value, `${part}.`, key);
+    else if (part === "turso" && isMapping(value)) {
       const { groups = {}, databases = {}, ...rest } = value;
-      return [...each(groups, "group/", "groups"), ...each(databases, "database/", "databases"), [part, rest]];
-    }),
-  );
+      each(groups, "group/", key, "groups");
+      each(databases, "database/", key, "databases");
+      add(key, rest, key);
+    } else add(key, value, key);
+  }
+  return found;
 }
 
 /** Only what has the form of a stamp: a list in a pull request may hold anything. */

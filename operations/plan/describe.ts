@@ -78,7 +78,7 @@ export interface Plan {
   sessions: LoginSessions[];
   /** What logins and tokens must be allowed for it. */
   permissions: Permission[];
-  /** How old everything is after this change; undefined without a policy, or where the preview failed. */
+  /** How old everything is after this change; undefined where nothing limits it, or where the preview failed. */
   policy?: PolicyPlan;
   /** Of Turso groups and databases: each is an outage of its consumers until they are delivered to. */
   invalidations: turso.Invalidation[];
@@ -148,7 +148,7 @@ export function describePlan(facts: Facts): Plan {
     ...{ after, invalidations, untouched, renewed, audited: facts.audited ?? false },
   });
   const changes = { credentials, consumers, others, invalidations, warnings, permissions };
-  const policy = describePolicy(after, credentials, turso.expirationsOf(tokens, steps), now);
+  const policy = describePolicy(before, after, credentials, turso.expirationsOf(tokens, steps), now);
   return {
     ...{ ...standing, ...changes, sessions: facts.sessions ?? [], ...(policy ? { policy } : {}) },
     ...{ outcome, abandoned: after.abandoned, errors },

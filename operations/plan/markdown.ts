@@ -62,6 +62,7 @@ function headline({ outcome, credentials, consumers, invalidations, debts, polic
   const atOnce = credentials.filter(({ breaksAtOnce }) => breaksAtOnce !== undefined).length;
   const dying = invalidations.filter(({ stamp }) => stamp !== undefined).length;
   const silent = consumers.filter(({ attested }) => !attested).length;
+  const overdue = new Set([...(policy?.overdue ?? []), ...(policy?.overdueBefore ?? [])].map(({ name }) => name));
   const said = [
     outcome === "nothing"
       ? "Nothing changes."
@@ -69,7 +70,7 @@ function headline({ outcome, credentials, consumers, invalidations, debts, polic
     ...(atOnce > 0 ? [`${atOnce} without overlap.`] : []),
     ...(dying > 0 ? [`${count(dying, "target")} invalidated: an outage until consumers are delivered to.`] : []),
     ...(silent > 0 ? [`${count(silent, "consumer")} not attested.`] : []),
-    ...(policy && policy.overdue.length > 0 ? [`${policy.overdue.length} overdue.`] : []),
+    ...(overdue.size > 0 ? [`${overdue.size} overdue.`] : []),
     ...(debts.length > 0 ? [`${count(debts.length, "standing debt")}.`] : []),
   ];
   return `**${said.join(" ")}**`;

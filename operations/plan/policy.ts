@@ -1,8 +1,8 @@
-/** How old credentials are after the change, by the stack's policy; the day is the caller's. Pure. */
-import { dueOf, freezeOn } from "../../components/rotation/due";
+/** How old credentials are after the change, by the stack's policy before it and after it; the day is the caller's. Pure. */
+import { type Due, type DueCredential, dueOf, freezeOn } from "../../components/rotation/due";
 import { parseDuration } from "../../components/rotation/duration";
 import type { Credential, Policy } from "../../components/rotation/model";
-import { lintOf } from "../../components/rotation/policy";
+import { DAY_MS, lintOf } from "../../components/rotation/policy";
 import { compareStamps, stampParts } from "../../components/rotation/stamp";
 import type { Note } from "./debts";
 import type { CredentialPlan } from "./describe";
@@ -11,8 +11,12 @@ import type { Outputs, PolicyOutput, Summary } from "./shapes";
 export interface PolicyPlan {
   /** `npm run plan` ends with 7 while something is overdue. */
   enforce: boolean;
-  /** A live generation is older than it may become. */
+  /** A live generation is older than it may become, or its stamp is in the future. */
   overdue: Note[];
+  /** Overdue by the enforced policy from before the change, where the one after it lets that pass. Ends with 7 too. */
+  overdueBefore: Note[];
+  /** What the change takes away of the policy from before it. */
+  weaker: Note[];
   /** To be rolled, or about to be. */
   soon: Note[];
   /** Previous generations whose overlap is over. */
@@ -23,65 +27,134 @@ export interface PolicyPlan {
   lint: Note[];
 }
 
-const DAY_MS = 86_400_000;
-
 /**
- * Undefined where the stack has no policy.
+ * By the policy after the change, and by the one before it too, as state has it: else a change could disarm its own check.
+ * Undefined where nothing limits an age, before or after.
  *
  * @param expirations How long tokens work, by credential.
  */
 export function describePolicy(
+  before: Outputs,
   after: Outputs,
   changes: CredentialPlan[],
   expirations: ReadonlyMap<string, string>,
   now: Date,
 ): PolicyPlan | undefined {
-  if (!after.policy) return undefined;
-  const policy = policyOf(after.policy);
+  const isLimited = [before, after].some(
+    (one) => one.policy ?? Object.values(one.credentials).some(({ maxAge }) => maxAge),
+  );
+  if (!isLimited) return undefined;
+  const policy = after.policy && policyOf(after.policy);
   const day = now.toISOString().slice(0, 10);
-  const all = Object.entries(after.credentials).map(([name, summary]) => ({
-    summary,
-    credential: dueable(name, summary),
-  }));
-  const judged = all.map((one) => ({ ...one, due: dueOf(one.credential, policy, day) }));
+  const judged = judge(after, policy, day);
   const frozen = freezeOn(policy, day);
   const rolled = changes.filter(({ actions }) =>
     actions.some((action) => action.startsWith("rolls") || action === "adds"),
   );
   const span = frozen ? `${frozen.from} to ${frozen.to}${frozen.reason === undefined ? "" : `: ${frozen.reason}`}` : "";
+  const overdue = overdueIn(judged);
+  const isFailing = (name: string) => policy?.enforce === true && overdue.some((one) => one.name === name);
   return {
-    enforce: policy.enforce,
-    overdue: judged
-      .filter(({ due }) => due.status === "overdue")
-      .map(({ credential: { name }, summary }) => ({ name, what: ageOf(summary, day) })),
+    enforce: policy?.enforce ?? false,
+    overdue,
+    overdueBefore: before.policy?.enforce
+      ? overdueIn(judge(asBefore(before, after), policyOf(before.policy), day)).filter(({ name }) => !isFailing(name))
+      : [],
+    weaker: weakerIn(before, after),
     soon: judged
-      .filter(({ due }) => due.status === "soon")
-      .map(({ credential: { name }, due: { due, rollOn } }) => ({
+      .filter(({ due, overdue: sentences }) => due.status === "soon" && sentences.length === 0)
+      .map(({ name, due: { due, rollOn } }) => ({
         name,
         what: `is due by ${due ?? ""}; \`npm run rotate -- --due\` rolls it from ${rollOn ?? ""} on`,
       })),
     stale: judged
       .filter(({ due }) => due.stale.length > 0)
-      .map(({ credential: { name }, due: { stale } }) => ({
+      .map(({ name, due: { stale } }) => ({
         name,
         what: `${stale.join(", ")} ${stale.length === 1 ? "is" : "are"} live though the overlap is over; \`npm run rotate -- --due\` retires it`,
       })),
     freeze: frozen ? rolled.map(({ name }) => ({ name, what: `rolls in a freeze (${span})` })) : [],
-    lint: all.flatMap(({ credential }) => {
-      const expiration = expirations.get(credential.name);
+    lint: judged.flatMap(({ name, credential }) => {
+      const expiration = expirations.get(name);
       const linted = { ...credential, ...(expiration === undefined ? {} : { expiration }) };
-      return lintOf(linted, policy).map((what) => ({ name: credential.name, what }));
+      return lintOf(linted, policy).map((what) => ({ name, what }));
     }),
   };
 }
 
-function ageOf({ live, maxAge }: Summary, day: string): string {
-  const oldest = [...live].sort(compareStamps)[0] ?? "";
-  const days = Math.round((Date.parse(day) - Date.parse(stampParts(oldest).date)) / DAY_MS);
-  return `${oldest} is ${days} days old, and ${maxAge ?? "less"} is the most`;
+interface Judged {
+  name: string;
+  credential: DueCredential;
+  due: Due;
+  /** What makes it overdue, as sentences. */
+  overdue: string[];
 }
 
-function dueable(name: string, { kind, live, maxAge }: Summary) {
+/** Without a policy, only those with an age of their own. */
+function judge({ credentials }: Pick<Outputs, "credentials">, policy: Policy | undefined, day: string): Judged[] {
+  const limited = Object.entries(credentials).filter(([, { maxAge }]) => policy !== undefined || maxAge !== undefined);
+  return limited.map(([name, summary]) => {
+    const credential = dueable(name, summary);
+    const due = dueOf(credential, policy, day);
+    const future = inFuture(summary, day);
+    const isOld =
+      due.status === "overdue" && (future.length === 0 || ageOf(summary, day) * DAY_MS > (due.maxAgeMs ?? 0));
+    return { name, credential, due, overdue: [...(isOld ? [tooOld(summary, day)] : []), ...future] };
+  });
+}
+
+function overdueIn(judged: Judged[]): Note[] {
+  return judged.flatMap(({ name, overdue }) => (overdue.length > 0 ? [{ name, what: overdue.join("; ") }] : []));
+}
+
+/** What is live after the change, under the ages from before it. A new credential has none. */
+function asBefore(before: Outputs, after: Outputs): Pick<Outputs, "credentials"> {
+  const known = Object.entries(after.credentials).flatMap(([name, summary]) => {
+    const was = before.credentials[name];
+    return was ? [[name, { ...summary, maxAge: was.maxAge }] as const] : [];
+  });
+  return { credentials: Object.fromEntries(known) };
+}
+
+/** What the change takes away of the policy in state. Longer overlaps and more freezes make nothing less overdue. */
+function weakerIn(before: Outputs, after: Outputs): Note[] {
+  const name = "rollover:policy";
+  const gone = before.policy && !after.policy ? [{ name, what: "is taken away" }] : [];
+  const enforced = before.policy?.enforce && after.policy?.enforce === false;
+  const ages = Object.entries(asBefore(before, after).credentials).flatMap(([credential, { maxAge: was }]) => {
+    const is = after.credentials[credential]?.maxAge;
+    if (was === undefined || (parseDuration(is) ?? Infinity) <= (parseDuration(was) ?? 0)) return [];
+    return [
+      { name: credential, what: `may become ${is === undefined ? "as old as it likes" : `${is} old`}, ${was} before` },
+    ];
+  });
+  return [...gone, ...(enforced ? [{ name, what: "is enforced no longer" }] : []), ...ages];
+}
+
+function ageOf({ live }: Summary, day: string): number {
+  return Math.round((Date.parse(day) - Date.parse(stampParts(oldestOf(live)).date)) / DAY_MS);
+}
+
+function tooOld(summary: Summary, day: string): string {
+  const { live, maxAge } = summary;
+  return `${oldestOf(live)} is ${ageOf(summary, day)} days old, and ${maxAge ?? "less"} is the most`;
+}
+
+function oldestOf(live: string[]): string {
+  return [...live].sort(compareStamps)[0] ?? "";
+}
+
+/** A stamp of tomorrow may be today's somewhere. */
+function inFuture({ live }: Summary, day: string): string[] {
+  return live
+    .filter((stamp) => Date.parse(stampParts(stamp).date) - Date.parse(day) > DAY_MS)
+    .map(
+      (stamp) =>
+        `${stamp} is in the future, so that nothing tells its age; roll it under the stamp of a day that has come`,
+    );
+}
+
+function dueable(name: string, { kind, live, maxAge }: Summary): DueCredential {
   const maxAgeMs = parseDuration(maxAge);
   // Outputs of this program: the kind is one of its own.
   return { name, kind: kind as Credential["kind"], generations: live, ...(maxAgeMs === undefined ? {} : { maxAgeMs }) };

@@ -48,19 +48,33 @@ export async function readSessions(
   password: () => Promise<string | undefined>,
 ): Promise<LoginSessions[]> {
   if (retiring.length === 0) return [];
-  const told = (unknown: string) => retiring.map(({ name, stamp, login }) => ({ name, stamp, login, unknown }));
-  if (typeof server === "string") return told(server);
-  const secret = await password();
-  if (secret === undefined) return told("rollover:postgresPassword cannot be read");
+  if (typeof server === "string") return retiring.map((one) => told(one, server));
+  // The stack file may be a pull request's: the password goes to the server that state has for the login, and to no other.
+  const here = `${server.host}:${server.port}`;
+  const own = retiring.filter((one) => one.server === here);
+  const found = own.length === 0 ? [] : await askWith(server, own, await password());
+  return retiring.map((one) => {
+    if (one.server !== here) {
+      const where = one.server === "" ? "state does not say where it is" : `it is on ${one.server}`;
+      return told(one, `${where}, and rollover:postgres names ${here}`);
+    }
+    if (typeof found === "string") return told(one, found);
+    const sessions = found.filter(({ login }) => login === one.login).map(sessionOf);
+    return { name: one.name, stamp: one.stamp, login: one.login, sessions };
+  });
+}
+
+function told({ name, stamp, login }: Retiring, unknown: string): LoginSessions {
+  return { name, stamp, login, unknown };
+}
+
+/** Or why they cannot be told. */
+async function askWith(server: PostgresServer, own: Retiring[], password: string | undefined): Promise<Row[] | string> {
+  if (password === undefined) return "rollover:postgresPassword cannot be read";
   try {
-    const found = await ask(server, secret, retiring);
-    const here = `${server.host}:${server.port}`;
-    return retiring.map(({ server: at, ...one }) => {
-      if (at !== here) return { ...one, unknown: `it is on ${at}, and rollover:postgres names ${here}` };
-      return { ...one, sessions: found.filter(({ login }) => login === one.login).map(sessionOf) };
-    });
+    return await ask(server, password, own);
   } catch (error) {
-    if (error instanceof PostgresError) return told(error.message);
+    if (error instanceof PostgresError) return error.message;
     throw error;
   }
 }

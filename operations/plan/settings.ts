@@ -14,10 +14,14 @@ export function mapping(value: unknown): Record<string, unknown> {
   return isMapping(value) ? value : {};
 }
 
-/** What stands below `config:`, judged by nobody. Throws Refusal where the text is no YAML. */
+/** A stack file, judged by nobody. Throws Refusal where the text is no YAML. */
+export function fileIn(text: string): Record<string, unknown> {
+  return text === "" ? {} : mapping(parse(text).toJS());
+}
+
+/** What stands in it below `config:`. */
 export function configIn(text: string): Record<string, unknown> {
-  const file: unknown = text === "" ? {} : parse(text).toJS();
-  return mapping(mapping(file)["config"]);
+  return mapping(fileIn(text)["config"]);
 }
 
 /** The server of the admin login, or why it cannot be told. */

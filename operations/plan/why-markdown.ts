@@ -43,16 +43,31 @@ function valueOf({ change, reason, ticket }: Edit): string {
 }
 
 /** Each a line; empty where all is well. */
-export function policyLines({ enforce, overdue, soon, stale, freeze, lint }: PolicyPlan): string[] {
+export function policyLines(policy: PolicyPlan): string[] {
+  const { enforce, overdue, overdueBefore, weaker, soon, stale, freeze, lint } = policy;
   const of = (word: string, notes: Note[]) => notes.map(({ name, what }) => `${word}${code(name)}: ${plain(what)}`);
   const passes = enforce ? "**overdue, so this check fails:** " : "**overdue** (not enforced): ";
   return [
-    ...of(passes, overdue),
+    ...grouped("**weaker with this change**: ", weaker),
+    ...of("**overdue by the policy before this change, so this check fails:** ", overdueBefore),
+    ...of(
+      passes,
+      overdue.filter((one) => !overdueBefore.some(({ name }) => name === one.name)),
+    ),
     ...of("**freeze**: ", freeze),
     ...of("overlap over: ", stale),
     ...of("due soon: ", soon),
     ...of("", lint),
   ];
+}
+
+/** One line for all of whom the same is said. */
+function grouped(word: string, notes: Note[]): string[] {
+  const said = [...new Set(notes.map(({ what }) => what))];
+  return said.map((text) => {
+    const names = notes.filter(({ what }) => what === text).map(({ name }) => code(name));
+    return `${word}${names.join(", ")}: ${plain(text)}`;
+  });
 }
 
 /** One line a login. */

@@ -27,6 +27,11 @@ describe("the policy", () => {
       ),
     );
 
+  const unchanged = (credentials: Outputs["credentials"]) => {
+    const same = make.outputsOf(credentials);
+    return describePlan(make.facts(same, same, [], []));
+  };
+
   it("fails with 7 while a live generation is too old, says which, and passes once the change mends it", () => {
     const late = planned([OLD], [OLD]);
     expect(late).toMatchObject({
@@ -46,11 +51,35 @@ describe("the policy", () => {
     const told = planned([OLD], [OLD], {}, { enforce: false });
     expect(exitCodeOf(told)).toBe(0);
     expect(toMarkdown(told)).toContain("**overdue** (not enforced): `key`");
-    const same = make.outputsOf({ key: make.random([OLD], { maxAge: "90d" }) });
-    const none = describePlan(make.facts(same, same, [], []));
+    const none = unchanged({ key: make.random([OLD]) });
     expect(none).not.toHaveProperty("policy");
     expect(toMarkdown(none)).not.toContain("### Policy");
     expect(exitCodeOf({ ...told, outcome: "failed" })).toBe(1);
+  });
+
+  it("judges an age of a credential's own where there is none, and that credential alone", () => {
+    const own = unchanged({
+      key: make.random([OLD], { maxAge: "90d" }),
+      other: make.random(["2026-11-20", OLD, OLDER]),
+    });
+    expect(own.policy).toMatchObject({ enforce: false, overdue: [{ name: "key" }], soon: [], stale: [], lint: [] });
+    expect(exitCodeOf(own)).toBe(0);
+    expect(toMarkdown(own)).toContain("### Policy\n\n- **overdue** (not enforced): `key`: 2026-08-01 is 112 days old");
+  });
+
+  it("takes a stamp in the future for overdue: its age says nothing", () => {
+    const future = planned(["2026-11-23", NOW], ["2026-11-23", NOW]);
+    expect(future.policy?.overdue).toMatchObject([
+      { name: "key", what: expect.stringMatching(/^2026-11-23 is in the future/) as string },
+    ]);
+    expect(exitCodeOf(future)).toBe(7);
+    expect(future.policy?.soon).toEqual([]);
+    // Somewhere it is tomorrow already.
+    expect(exitCodeOf(planned(["2026-11-22"], ["2026-11-22"]))).toBe(0);
+    const both = planned([OLD, "2027-11-23.2"], [OLD, "2027-11-23.2"]).policy?.overdue;
+    expect(both?.map(({ what }) => what).join()).toMatch(/2026-08-01 is 112 days old.*2027-11-23\.2 is in the future/);
+    const unlimited = { overdue: [{ name: "key" }] };
+    expect(planned(["2027-01-01"], ["2027-01-01"], { maxAge: undefined }).policy).toMatchObject(unlimited);
   });
 
   it("tells what is due soon, what should have been retired, a roll in a freeze, intervals that do not go together", () => {
@@ -75,6 +104,70 @@ describe("the policy", () => {
     const steps = [make.step("create", make.token("rounds", NOW, { expiration: "92d" }))];
     const { policy: told } = describePlan(make.facts(make.outputsOf({}), after, [], steps));
     expect(told?.lint).toMatchObject([{ name: "rounds", what: expect.stringContaining("97d") as string }]);
+  });
+});
+
+describe("a change that would disarm the policy in state", () => {
+  const changed = (
+    maxAge: string | undefined,
+    rules: Partial<Outputs["policy"]> | undefined,
+    live = [OLD],
+    enforce = true,
+  ) => {
+    const key = (age: string | undefined, stamps: string[]) => ({ key: make.random(stamps, { maxAge: age }) });
+    const before = make.outputsOf(key("90d", [OLD]), { policy: { ...policy, enforce } });
+    const after = make.outputsOf(key(maxAge, live), rules && { policy: { ...policy, ...rules } });
+    return describePlan(make.facts(before, after, [make.resource("RandomPassword", `key@${OLD}`)], []));
+  };
+  const fails =
+    "**overdue by the policy before this change, so this check fails:** `key`: 2026-08-01 is 112 days old, and 90d is the most";
+
+  it.each<[string, string | undefined, Partial<Outputs["policy"]> | undefined, string]>([
+    [
+      "enforces no longer",
+      "90d",
+      { enforce: false },
+      "**weaker with this change**: `rollover:policy`: is enforced no longer",
+    ],
+    ["raises the age", "3650d", {}, "**weaker with this change**: `key`: may become 3650d old, 90d before"],
+    [
+      "takes the age away",
+      undefined,
+      {},
+      "**weaker with this change**: `key`: may become as old as it likes, 90d before",
+    ],
+    ["takes the policy away", undefined, undefined, "**weaker with this change**: `rollover:policy`: is taken away"],
+  ])("fails where it %s, by what held before, and says so", (_, maxAge, rules, said) => {
+    const told = changed(maxAge, rules);
+    expect(exitCodeOf(told)).toBe(7);
+    const text = toMarkdown(told);
+    expect(text).toContain(`- ${fails}\n`);
+    expect(text).toContain(said);
+    expect(text).toContain("1 overdue.");
+    expect(text.split("`key`: 2026-08-01 is")).toHaveLength(2);
+    // The same change passes, with its warning, where nothing is overdue or nothing was enforced.
+    const mended = changed(maxAge, rules, [NOW]);
+    expect(exitCodeOf(mended)).toBe(0);
+    expect(toMarkdown(mended)).toContain(said);
+    expect(exitCodeOf(changed(maxAge, rules && { ...rules, enforce: false }, [OLD], false))).toBe(0);
+  });
+
+  it("is none where the policy stays or becomes stricter", () => {
+    expect(changed("90d", {}).policy).toMatchObject({ weaker: [], overdueBefore: [], overdue: [{ name: "key" }] });
+    expect(changed("30d", {}).policy).toMatchObject({ weaker: [], overdueBefore: [], overdue: [{ name: "key" }] });
+    expect(changed("30d", {}, [NOW], false).policy).toMatchObject({ weaker: [], overdueBefore: [], overdue: [] });
+  });
+
+  it("names the credentials of one age together, and judges none that is new", () => {
+    const of = (age: string, more: Record<string, Summary> = {}) => ({
+      ...{ a: make.random([NOW], { maxAge: age }), b: make.random([NOW], { maxAge: age }) },
+      ...more,
+    });
+    const before = make.outputsOf(of("90d"), { policy });
+    const after = make.outputsOf(of("700d", { late: make.random([OLDER], { maxAge: "3650d" }) }), { policy });
+    const told = describePlan(make.facts(before, after, [], []));
+    expect(toMarkdown(told)).toContain("`a`, `b`: may become 700d old, 90d before");
+    expect(exitCodeOf(told)).toBe(0);
   });
 });
 

@@ -74,8 +74,8 @@ describe("an edit", () => {
     expect(edits.map(({ name, change, settings }) => [name, change, settings])).toEqual([
       ["workers.rounds-api", "changed", ["script", "probe"]],
       ["workers.`| @all", "added", []],
-      ["vaultToken", "changed", []],
-      ["abandon", "changed", []],
+      ["rollover:vaultToken", "changed", []],
+      ["rollover:abandon", "changed", []],
       ["other:key", "changed", []],
       ["session-key", "added", []],
     ]);
@@ -83,11 +83,36 @@ describe("an edit", () => {
     expect(edits.at(-1)?.to).toEqual(['generations: [(no stamp), "2026-11-20"]', "incident: {}"]);
   });
 
+  it("is told where it stands beside `config`, and hides behind no credential of its name", () => {
+    const one = "{ kind: random, generation: 2026-08-01 }";
+    const named = (policy: string, top: string) =>
+      `${top}\n${file(`rollover:policy: ${policy}`, `rollover:credentials: { policy: ${one}, environment: ${one} }`)}`;
+    const edits = editsOf(
+      named("{ enforce: true }", "encryptionsalt: v1:a"),
+      named(
+        "{ enforce: false }",
+        `encryptionsalt: v1:${SECRET}\nenvironment: [${SECRET}]\nsecretsprovider: awskms://${SECRET}`,
+      ),
+    );
+    expect(edits).toMatchObject([
+      { name: "stack file: encryptionsalt", change: "changed", settings: [] },
+      { name: "stack file: environment", change: "added", settings: [] },
+      { name: "stack file: secretsprovider", change: "added", settings: [] },
+      { name: "rollover:policy", change: "changed", settings: ["enforce"] },
+    ]);
+    expect(JSON.stringify(edits)).not.toContain(SECRET);
+    const [, list] = whyLines({ base: "0123", edits });
+    expect(list).toContain(
+      "- `stack file: encryptionsalt`: changed, value not shown\n- `stack file: environment`, added\n",
+    );
+    expect(list).toContain("- `rollover:policy`; also changed, values not shown: `enforce`");
+  });
+
   it("is seen where a part of the config has a form that it should not have", () => {
     const names = (value: string) =>
       editsOf(stack('"2026-08-01"'), file(`rollover:credentials: ${value}`)).map(({ name }) => name);
     for (const value of ["a text", "[1]", "{ secure: v1:x }"])
-      expect(names(value)).toEqual(["credentials", "rounds-db"]);
+      expect(names(value)).toEqual(["rollover:credentials", "rounds-db"]);
     expect(editsOf("", "")).toEqual([]);
     expect(() => editsOf("", "a: [")).toThrow(/no YAML/);
   });
