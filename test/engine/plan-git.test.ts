@@ -1,6 +1,6 @@
 // Proves `npm run plan` on a pull request: a real git repository with the base's commit and the pull request's, a real preview of a
 // change of four kinds, and real sessions on the login that goes. Its Markdown as a whole (test/golden), exit code 7 for an overdue
-// credential, 0 once an edit mends it, and no secret. Not that GitHub shows the comment.
+// credential whatever the edit does to the policy, 0 once it mends that, and no secret. Not that GitHub shows the comment.
 import { execFileSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -102,9 +102,23 @@ it("says the same as one line of JSON", async () => {
       sessions: [{ application: "billing-worker", address: "127.0.0.1", count: 2 }],
     },
   ]);
-  expect(told.why?.edits.map(({ name }) => name)).toEqual(["rounds-db", "rounds-signing", "rounds-turso", "notify"]);
+  expect(told.why?.edits.map(({ name }) => name)).toEqual([
+    "rounds-db",
+    "rounds-signing",
+    "rounds-turso",
+    "rollover:notify",
+  ]);
   expect(told.policy).toMatchObject({ enforce: true, overdue: [{ name: "session-key" }] });
   expect(told.permissions.map(({ who }) => who)).toContain("the Postgres admin");
+});
+
+it("fails by the policy in state where the change enforces it no longer", async () => {
+  scene.edit(["rollover:policy", "enforce"], false);
+  const { code, stdout, stderr } = await plan();
+  scene.edit(["rollover:policy", "enforce"], true);
+  expect(code, stdout + stderr).toBe(7);
+  expect(stdout).toContain("**weaker with this change**: `rollover:policy`: is enforced no longer");
+  expect(stdout).toContain("**overdue by the policy before this change, so this check fails:** `session-key`: ");
 });
 
 it("passes once the change mends what is overdue, and where nothing can be compared or asked", async () => {
