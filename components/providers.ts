@@ -1,6 +1,7 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { journal } from "./audit/journal";
-import { type Provider, recorded, type Recording } from "./audit/recorded";
+import { generationsIn } from "./audit/held";
+import { leaving, newMemory, type Provider, recorded, type Recording } from "./audit/recorded";
 import { type Who, whoRuns } from "./audit/who";
 import { envFile } from "./file/env-file.provider";
 import { CloudflareApi } from "./cloudflare/api";
@@ -29,6 +30,7 @@ import { vaultKey } from "./vault/vault-key.provider";
 
 /** Asked once a process, so that all that it writes carries one id of the update. */
 let who: Promise<Who> | undefined;
+const memory = newMemory();
 
 /**
  * The provider process's counterpart of index.ts: it alone joins the vendors, and reads the stack's config as it is now, so
@@ -36,9 +38,9 @@ let who: Promise<Who> | undefined;
  */
 export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.ResourceProvider {
   const stack = parseStack(rawConfig((key) => config.get(`rollover:${key}`), []));
-  const warn = (line: string) => {
+  const warn = leaving((line) => {
     console.warn(line);
-  };
+  });
   const alert = async (line: string) => {
     const webhook = config.get("rollover:alertWebhook") ?? "";
     const failure = webhook === "" ? undefined : await postAlert(webhook, line);
@@ -50,6 +52,7 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
     ...(stack.audit && { journal: journal(stack.audit, config.get("rollover:auditPassword") ?? "", process.cwd()) }),
     ...(stack.notify && { notifier: notify }),
     stack,
+    memory,
     who: () => (who ??= whoRuns(process.cwd(), process.env)),
     warn,
   };
@@ -80,7 +83,7 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
         // A key that is forgotten needs nothing of a Vault that may be gone; rules.ts asks for both where one is written.
         return vaultKey(new VaultApi(stack.vault ?? { address: "" }, config.get("rollover:vaultToken") ?? ""));
       case "EnvFile":
-        return envFile(process.cwd(), warn);
+        return envFile(process.cwd(), warn, (file) => generationsIn(file, stack.credentials));
       case "Announcement":
         return announcement(notify, warn, whyIn(stack));
       case "Completion":

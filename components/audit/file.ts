@@ -29,19 +29,33 @@ export async function appendRecords(root: string, file: string, records: readonl
         last = row;
         return `${JSON.stringify(row)}\n`;
       });
-      await handle.appendFile((tail === "" || tail.endsWith("\n") ? "" : "\n") + lines.join(""));
-      await handle.datasync();
+      const text = (tail === "" || tail.endsWith("\n") ? "" : "\n") + lines.join("");
+      await addWhole(handle, text, size, file);
     } finally {
       await handle.close();
     }
   });
 }
 
-/** Its lines, as they stand; none where there is no such file. */
-export async function readLines(root: string, file: string): Promise<string[]> {
+/** All of the text or nothing: on a full disk a part of a row would be a break of the chain that nobody made. */
+async function addWhole(handle: fs.FileHandle, text: string, size: number, file: string): Promise<void> {
+  try {
+    await handle.appendFile(text);
+    await handle.datasync();
+  } catch (error) {
+    await handle.truncate(size).catch(() => undefined);
+    const { code } = error as NodeJS.ErrnoException;
+    throw new Error(
+      `the audit file ${file} could not be written (${code ?? "unknown error"}); see that its disk has room for it`,
+    );
+  }
+}
+
+/** Its lines, as they stand; undefined where there is no such file. */
+export async function readLines(root: string, file: string): Promise<string[] | undefined> {
   const target = await locate(root, file, false);
   const there = await fs.lstat(target).catch(absent);
-  if (!there) return [];
+  if (!there) return undefined;
   const handle = await openPlain(target, file, constants.O_RDONLY);
   try {
     const lines = (await handle.readFile("utf8")).split("\n");

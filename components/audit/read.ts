@@ -3,24 +3,14 @@ import { z } from "zod";
 import type { Audit } from "../rotation/model";
 import { unreadable } from "./chain";
 import { readLines } from "./file";
-import type { AuditRecord, AuditRow } from "./record";
+import type { AuditRow } from "./record";
+import { recordShape } from "./shape";
 import { readTable } from "./table";
 
-export { type Chain, isReadable, verifyChain } from "./chain";
+export { type Break, type Chain, isReadable, verifyChain } from "./chain";
 
-const steps = [
-  ...(["announce", "mint", "prove", "back up", "deliver", "withdraw", "retire"] as const),
-  ...(["invalidate", "settings", "complete"] as const),
-];
 const hash = z.string().regex(/^[0-9a-f]{64}$/);
-const stamps = z.array(z.string());
 
-const recordShape: z.ZodType<AuditRecord> = z.looseObject({
-  ...{ time: z.iso.datetime(), stack: z.string(), credential: z.string() },
-  ...{ step: z.enum(steps), result: z.enum(["begun", "done", "failed"]), from: stamps, to: stamps },
-  ...{ consumer: z.string(), attested: z.boolean(), proven: z.boolean(), expires: z.string(), error: z.string() },
-  ...{ actor: z.string(), reason: z.string(), ticket: z.string(), commit: z.string(), update: z.string() },
-});
 const rowShape: z.ZodType<AuditRow> = z.strictObject({
   ...{ seq: z.number().int().positive(), at: z.iso.datetime(), record: recordShape, previous: hash, hash },
 });
@@ -31,12 +21,22 @@ const rowShape: z.ZodType<AuditRow> = z.strictObject({
  *
  * @param cwd The project's folder.
  * @param env Of a table: PGUSER and PGPASSWORD of a login that may read.
+ * @param options `missing`: of a file that is not there. `throws`, where an audit that is gone must not look like an empty one.
  * @throws Error, where the audit as a whole cannot be read.
  */
-export async function readAudit(audit: Audit, cwd: string, env: NodeJS.ProcessEnv): Promise<AuditRow[]> {
+export async function readAudit(
+  audit: Audit,
+  cwd: string,
+  env: NodeJS.ProcessEnv,
+  { missing = "empty" }: { missing?: "empty" | "throws" } = {},
+): Promise<AuditRow[]> {
   if (audit.file !== undefined) {
     const lines = await readLines(cwd, audit.file);
-    return lines.map((line, at) => asWritten(parsed(line)) ?? unreadable(at + 1, notRead("line", String(at + 1))));
+    if (lines === undefined && missing === "throws")
+      throw new Error(
+        `there is no audit file ${audit.file}; see rollover:audit.file, and that this is the machine that writes it`,
+      );
+    return (lines ?? []).map((line, at) => lineOf(line) ?? unreadable(at + 1, notRead("line", String(at + 1))));
   }
   const { PGUSER: user = "", PGPASSWORD: password = "" } = env;
   if (user === "" || password === "") {
@@ -48,10 +48,14 @@ export async function readAudit(audit: Audit, cwd: string, env: NodeJS.ProcessEn
   return rows.map((row) => {
     const seq = Number(row.seq);
     const read = asWritten({ ...row, seq, record: parsed(row.record) });
-    // Its hash is of the text: written in another way, nobody can see whether it is the same.
-    if (read && JSON.stringify(read.record) === row.record) return read;
-    return unreadable(seq, notRead("row", row.seq));
+    return read ? { ...read, text: row.record } : unreadable(seq, notRead("row", row.seq));
   });
+}
+
+/** Only as it was written: another text of the same values, or one key twice, is nothing that a writer here has put there. */
+function lineOf(line: string): AuditRow | undefined {
+  const row = asWritten(parsed(line));
+  return row && JSON.stringify(row) === line ? row : undefined;
 }
 
 /** The row itself and not zod's copy, whose keys may stand in another order: the hash is of their text. */

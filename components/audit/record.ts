@@ -1,23 +1,20 @@
 /** What an audit record holds. Pure data, and none of it is secret. */
 
-export type AuditStep =
-  | "announce"
-  | "mint"
-  | "prove"
-  | "back up"
-  | "deliver"
-  | "withdraw"
-  | "retire"
-  | "invalidate"
-  | "settings"
-  | "complete";
+export const auditSteps = [
+  ...(["announce", "mint", "prove", "back up", "deliver", "withdraw", "retire"] as const),
+  ...(["invalidate", "settings", "complete"] as const),
+  /** A call that failed and is none of these. */
+  "other" as const,
+];
+
+export type AuditStep = (typeof auditSteps)[number];
 
 export interface AuditRecord {
   /** ISO, UTC, milliseconds. */
   time: string;
   /** Empty where an old state does not say. */
   stack: string;
-  /** Or a Turso target: `group/production`, `database/rounds`. */
+  /** Or a Turso target: `group/production`, `database/rounds`; of step `other` also what it was of: `Worker rounds-api`. */
   credential: string;
   step: AuditStep;
   result: "begun" | "done" | "failed";
@@ -50,6 +47,8 @@ export interface AuditRow {
   /** When it was written: ISO, UTC; of the table by the server's clock, in microseconds. */
   at: string;
   record: AuditRecord;
+  /** The record as it stands where it was read, which the hash is of; undefined: just as `JSON.stringify` writes it. */
+  text?: string;
   /** The hash of the row before it; 64 zeroes for the first. */
   previous: string;
   /** SHA-256, 64 hexadecimal digits. */

@@ -1,33 +1,35 @@
 /** Records what a provider does: before each call that changes a credential that it began, and after it how it ended. */
+import { AsyncLocalStorage } from "node:async_hooks";
 import type * as pulumi from "@pulumi/pulumi";
-import type { Notifier } from "../notify/notifier";
-import type { StackModel } from "../rotation/model";
 import type { Kind } from "../thin";
-import type { Journal } from "./journal";
-import type { AuditRecord } from "./record";
-import { type Call, outcomeOf, type Step, stepsOf } from "./steps";
-import { type Who, whyOf } from "./who";
+import { type Ended, failuresBeside, isMending, otherStep, outcomeOf } from "./outcome";
+import { begin, end, lineOf, type Recording, tell } from "./records";
+import { type Call, type Step, stepsOf } from "./steps";
 
-export interface Recording {
-  /** Where config has an audit. */
-  journal?: Journal;
-  /** Told of failures, where config has somebody to tell. */
-  notifier?: Notifier;
-  stack: StackModel;
-  who: () => Promise<Who>;
-  warn: (line: string) => void;
-}
+export { type Memory, newMemory, type Recording } from "./records";
 
 type Props = Record<string, unknown>;
 export type Provider = pulumi.dynamic.ResourceProvider<Props, Props>;
-/** Steps with how they ended. */
-type Ended = (Step & { error: string })[];
 
 /** These tell people of the update as a whole: they say themselves whom they could not tell. */
 const framing: readonly Kind[] = ["Announcement", "Completion"];
 
-/** Older states do not say the stack: what any resource of this process said. */
-let seenStack = "";
+/** What a call under way has said of itself. */
+const calls = new AsyncLocalStorage<{ isLeft: boolean }>();
+
+/** What stands in the warning of a provider that leaves a credential or a Worker's secrets behind; its other warnings do not. */
+const leftWords = /^abandoned: (the login .* still works|the token .* works until|the Worker .* keeps its secrets)/;
+
+/** What a provider is to warn by, so that what it leaves behind is not recorded as ended. */
+export function leaving(warn: (line: string) => void): (line: string) => void {
+  return (line) => {
+    const call = calls.getStore();
+    if (call && leftWords.test(line)) call.isLeft = true;
+    warn(line);
+  };
+}
+
+const leftBehind = "listed under rollover:abandon: left behind, and not proven dead";
 
 /** The provider itself where there is nobody to tell and nothing to write. */
 export function recorded(kind: Kind, provider: Provider, recording: Recording): Provider {
@@ -49,7 +51,7 @@ export function recorded(kind: Kind, provider: Provider, recording: Recording): 
     }),
     ...(diff && {
       diff: (id, olds, news) => {
-        stackOf(news);
+        stackOf(news, recording);
         return diff(id, olds, news);
       },
     }),
@@ -64,108 +66,44 @@ async function recordedCall<T extends { outs?: Props } | undefined>(
   work: () => Promise<T>,
   recording: Recording,
 ): Promise<T> {
-  const { stack } = recording;
+  const { stack, memory } = recording;
   const steps = stepsOf(kind, call, olds, news, stack.credentials);
-  if (steps.length === 0) return work();
-  const name = stackOf(news);
-  if (!framing.includes(kind)) await begin(steps, name, recording);
+  const name = stackOf(news, recording);
+  const mends = steps.length > 0 && isMending(kind, call, steps, olds, news, stack);
+  if (steps.length > 0 && kind !== "Completion") await begin(kind, steps, name, mends, recording);
+  // From here on consumers cannot use what they hold: whatever comes is to reach them.
+  if (steps.some(({ step }) => step === "invalidate" || (step === "mint" && mends))) memory.isOutage = true;
+  const said = { isLeft: false };
   let result: T;
   try {
-    result = await work();
+    result = await calls.run(said, work);
   } catch (error) {
-    const why = firstLine(error);
-    const ended = steps.map((step) => ({ ...step, ...unprovenOf(kind, error), error: why }));
-    await end(ended, name, recording);
-    if (!framing.includes(kind)) await tell(ended, name, recording);
+    const failed = failedOf(kind, steps, news, error, recording);
+    await end(failed, name, recording);
+    if (!framing.includes(kind)) await tell(failed, name, recording);
     throw error;
   }
   const { outs = {} } = result ?? {};
-  const isLeft = ({ credential, consumer }: Step) =>
-    call === "delete" && [credential, consumer].some((one) => stack.abandon.includes(one));
   const ended = steps.map((step) =>
-    isLeft(step) ? { ...step, error: leftBehind } : outcomeOf(kind, step, olds, outs),
+    said.isLeft ? { ...step, error: leftBehind } : outcomeOf(kind, call, step, olds, outs),
   );
-  await end(ended, name, recording);
-  await tell(
-    ended.filter(({ error }) => error !== "" && error !== leftBehind),
-    name,
-    recording,
-  );
+  const all = [...ended, ...(call === "delete" ? [] : failuresBeside(kind, steps, outs))];
+  await end(all, name, recording);
+  const failed = said.isLeft ? [] : all.filter(({ error }) => error !== "");
+  for (const { error } of failed) memory.told.add(error);
+  await tell(failed, name, recording);
   return result;
 }
 
-const leftBehind = "listed under rollover:abandon: left behind, and not proven dead";
-
-/** Refuses the call where its records cannot be written and config requires them. */
-async function begin(steps: Step[], stack: string, recording: Recording): Promise<void> {
-  const { journal, warn } = recording;
-  try {
-    const begun = steps.map((step) => ({
-      ...step,
-      attested: false,
-      proven: false,
-      result: "begun" as const,
-      error: "",
-    }));
-    await journal?.write(await recordsOf(begun, stack, recording));
-  } catch (error) {
-    const what = steps.map(({ step, credential }) => `${step} ${credential}`).join(", ");
-    if (journal?.required !== true) {
-      warn(`no audit record that this began: ${what}. ${firstLine(error)}`);
-      return;
-    }
-    throw new Error(
-      `not begun, since its audit record could not be written: ${what}. Nothing was touched. ${firstLine(error)}. ` +
-        "Put that right and run the update again, or set rollover:audit.required to false to go on without records.",
-    );
+/** None for the outcome of an update whose failures were all recorded where they happened. */
+function failedOf(kind: Kind, steps: Step[], news: Props, error: unknown, { memory }: Recording): Ended[] {
+  if (kind === "TursoOutcome") {
+    const fresh = (news as { failures: string[] }).failures.filter((text) => !memory.told.has(text));
+    return fresh.map((text) => ({ ...otherStep(kind, news), error: text }));
   }
-}
-
-/** Never throws: what happened has happened. */
-async function end(ended: Ended, stack: string, recording: Recording): Promise<void> {
-  try {
-    const records = ended.map((step) =>
-      step.error === ""
-        ? { ...step, result: "done" as const }
-        : { ...step, attested: false, proven: false, result: "failed" as const },
-    );
-    await recording.journal?.write(await recordsOf(records, stack, recording));
-  } catch (error) {
-    const what = ended.map(({ step, credential }) => `${step} ${credential}`).join(", ");
-    recording.warn(`no audit record of how this ended: ${what}. ${firstLine(error)}`);
-  }
-}
-
-/** Never throws: the failure itself is what has to be seen. */
-async function tell(failed: Ended, stack: string, { notifier, stack: model, warn }: Recording): Promise<void> {
-  const [first] = failed;
-  if (!notifier || !first) return;
-  const changes = failed.map(({ credential, from, to }) => {
-    const { reason, ticket } = whyOf(model, credential);
-    return { credential, from, to, ...(reason !== "" && { reason }), ...(ticket !== "" && { ticket }) };
-  });
-  const text = [...new Set(failed.map(({ error }) => error))].join("; ");
-  const event = first.step === "retire" ? "debt" : "failed";
-  try {
-    await notifier.tell({ event, stack, changes, step: first.step, text });
-  } catch (error) {
-    warn(`nobody was told of this failure: ${firstLine(error)}`);
-  }
-}
-
-async function recordsOf(
-  steps: (Step & Pick<AuditRecord, "result" | "error">)[],
-  stack: string,
-  { stack: model, who, journal }: Recording,
-): Promise<AuditRecord[]> {
-  if (!journal) return [];
-  const { actor, commit, update } = await who();
-  const time = new Date().toISOString();
-  return steps.map((one) => ({
-    ...{ time, stack, credential: one.credential, step: one.step, result: one.result, from: one.from, to: one.to },
-    ...{ consumer: one.consumer, attested: one.attested, proven: one.proven, expires: one.expires, error: one.error },
-    ...{ actor, ...whyOf(model, one.credential), commit, update },
-  }));
+  const why = lineOf(error);
+  if (steps.length === 0) return framing.includes(kind) ? [] : [{ ...otherStep(kind, news), error: why }];
+  return steps.map((step) => ({ ...step, ...unprovenOf(kind, error), error: why }));
 }
 
 /** A token that was minted and could not be proven works all the same, until then. */
@@ -174,14 +112,8 @@ function unprovenOf(kind: Kind, error: unknown): Partial<Step> {
   return kind === "TursoToken" && typeof properties?.expires === "string" ? { expires: properties.expires } : {};
 }
 
-/** As our errors are, without a credential; what a database says may be long. */
-function firstLine(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  const [line = ""] = text.trim().split("\n");
-  return line.slice(0, 300);
-}
-
-function stackOf({ stack }: Props): string {
-  if (typeof stack === "string" && stack !== "") seenStack = stack;
-  return seenStack;
+/** Older states do not say the stack: then what any resource of this process said. */
+function stackOf({ stack }: Props, { memory }: Recording): string {
+  if (typeof stack === "string" && stack !== "") memory.stack = stack;
+  return memory.stack;
 }

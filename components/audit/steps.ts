@@ -3,7 +3,7 @@
  * name: no secret is looked at.
  */
 import type { Inputs as SecretSet, Outputs as SecretSetState } from "../cloudflare/worker-secret-set.provider";
-import type { Inputs as EnvFileInputs } from "../file/env-file.provider";
+import type { Outputs as FileState } from "../file/env-file.provider";
 import { changesOf } from "../notify/changes";
 import type { Inputs as Framing } from "../notify/completion.provider";
 import type { Inputs as LoginInputs } from "../postgres/postgres-login.provider";
@@ -14,6 +14,7 @@ import type { Inputs as InvalidationInputs, Outputs as InvalidationState } from 
 import type { Inputs as SettingsInputs } from "../turso/turso-settings.provider";
 import type { Inputs as TokenInputs, Outputs as TokenState } from "../turso/turso-token.provider";
 import type { Inputs as KeyInputs, Outputs as KeyState } from "../vault/vault-key.provider";
+import { type Generations, generationsIn } from "./held";
 import type { AuditRecord } from "./record";
 
 export type Call = "create" | "update" | "delete";
@@ -31,7 +32,7 @@ type Props = Record<string, unknown>;
  *
  * @param olds What state holds; undefined for `create`.
  * @param news The inputs; for `delete` what state holds.
- * @param credentials Those of today's config: an env file does not say whose lines it holds.
+ * @param credentials Those of today's config: an env file is not told whose lines it gets.
  */
 export function stepsOf(
   kind: Kind,
@@ -55,7 +56,7 @@ export function stepsOf(
     case "WorkerSecretSet":
       return ofSecrets(call, olds as SecretSetState | undefined, news as unknown as SecretSet);
     case "EnvFile":
-      return ofFile(call, news as unknown as EnvFileInputs, credentials);
+      return ofFile(call, olds, news as unknown as FileState, credentials);
     case "Announcement":
       return call === "delete" ? [] : framed("announce", olds as Framing | undefined, news as unknown as Framing);
     case "Completion":
@@ -68,24 +69,7 @@ export function stepsOf(
   }
 }
 
-/**
- * What came of a step once its call succeeded. Some failures are recorded in state, so that the rest of an update goes on: then
- * `error` says why.
- */
-export function outcomeOf(kind: Kind, planned: Step, olds: Props | undefined, outs: Props): Step & { error: string } {
-  if (kind === "TursoToken") {
-    const { tag, expires, failure } = outs as unknown as TokenState;
-    const isMinted = failure === "" && tag !== (olds as TokenState | undefined)?.tag;
-    // One that was to be proven again, and was found refused.
-    return isMinted ? { ...planned, step: "mint", expires, error: "" } : { ...planned, error: failure };
-  }
-  if (kind !== "TursoInvalidation") return { ...planned, error: "" };
-  const failures = Object.entries((outs as unknown as InvalidationState).failures);
-  const own = failures.find(([key]) => nameOf(targetOf(key)) === planned.credential);
-  return { ...planned, error: own?.[1] ?? "" };
-}
-
-function step(credential: string, name: Step["step"], more: Partial<Step> = {}): Step {
+export function step(credential: string, name: Step["step"], more: Partial<Step> = {}): Step {
   const nothing = { from: [], to: [], consumer: "", attested: false, proven: false, expires: "" };
   return { credential, step: name, ...nothing, ...more };
 }
@@ -95,12 +79,16 @@ function ofLogin(
   olds: LoginInputs | undefined,
   { credential, madeBy, mode, current }: LoginInputs,
 ): Step[] {
-  // The name of the resource that made it: `rounds-db@2026-11-20`, or `rounds-db@adopted`.
-  const stamp = madeBy.slice(madeBy.lastIndexOf("@") + 1);
+  const stamp = stampOf(madeBy);
   if (call === "delete") return mode === "inPlace" ? [] : [step(credential, "retire", { from: [stamp] })];
   if (mode === "adopted") return [];
   if (call === "create") return [step(credential, "mint", { to: [stamp], proven: true })];
   return current && olds?.current === false ? [step(credential, "prove", { to: [stamp], proven: true })] : [];
+}
+
+/** Of the resource that made a login, named `rounds-db@2026-11-20`, or `rounds-db@adopted`. */
+export function stampOf(madeBy: string): string {
+  return madeBy.slice(madeBy.lastIndexOf("@") + 1);
 }
 
 function ofToken(call: Call, olds: TokenState | undefined, { credential, stamp, ...news }: TokenInputs): Step[] {
@@ -122,7 +110,8 @@ function ofInvalidation(olds: InvalidationState | undefined, { asked }: Invalida
   });
 }
 
-function nameOf({ kind, name }: { kind: string; name: string }): string {
+/** Of a Turso target. */
+export function nameOf({ kind, name }: { kind: string; name: string }): string {
   return `${kind}/${name}`;
 }
 
@@ -160,16 +149,29 @@ function marksOf(generations = "{}"): Map<string, { stamps: string[]; text: stri
   );
 }
 
-/** Its state knows names and values alone: whose they are stands in config, and what was there before nowhere. */
-function ofFile(call: Call, { file }: EnvFileInputs, credentials: readonly Credential[]): Step[] {
-  const inside = credentials.flatMap(({ name, generations, deliver }) => {
-    const own = deliver.filter((to) => to.file === file);
-    const second = own.some(({ previousAs }) => previousAs !== undefined);
-    return own.length === 0 ? [] : [{ name, held: generations.slice(0, second ? 2 : 1) }];
+/** Of a state of before files recorded whose lines they hold, nothing is known before, and today's config is asked at its end. */
+function ofFile(
+  call: Call,
+  olds: Partial<FileState> | undefined,
+  { file, generations }: Pick<FileState, "file"> & Partial<FileState>,
+  credentials: readonly Credential[],
+): Step[] {
+  const read = (text = "{}") => JSON.parse(text) as Generations;
+  const today = generationsIn(file, credentials);
+  const consumer = file;
+  if (call === "delete") {
+    const held = Object.entries(read(generations ?? today));
+    if (held.length === 0) return [step("", "withdraw", { consumer })];
+    return held.map(([name, from]) => step(name, "withdraw", { from, consumer }));
+  }
+  const [was, now] = [read(olds?.generations), read(today)];
+  const names = [...new Set([...Object.keys(now), ...Object.keys(was)])].sort();
+  const changed = names.filter((name) => was[name]?.join() !== now[name]?.join());
+  // Nothing new: what a refresh missed, or under which names it goes.
+  return (changed.length === 0 ? names : changed).map((name) => {
+    const [from, to] = [was[name] ?? [], now[name] ?? []];
+    return step(name, to.length === 0 ? "withdraw" : "deliver", { from, to, consumer });
   });
-  if (call !== "delete") return inside.map(({ name, held: to }) => step(name, "deliver", { to, consumer: file }));
-  if (inside.length === 0) return [step("", "withdraw", { consumer: file })];
-  return inside.map(({ name, held: from }) => step(name, "withdraw", { from, consumer: file }));
 }
 
 function framed(name: "announce" | "complete", olds: Framing | undefined, news: Framing): Step[] {

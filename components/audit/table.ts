@@ -16,9 +16,12 @@ export interface TableRow {
   hash: string;
 }
 
+/** Updates wait for this: a server that does not let a login in within it is not tried a second time. */
+const CONNECT_MS = 3000;
+
 /**
- * Adds the records, all of them or none, in their order. Tried again where the server is busy or not reached; after a connection that broke at the commit
- * nobody knows whether they are there, so they may stand there twice.
+ * Adds the records, all of them or none, in their order. Tried again where the server is busy or not reached; after a connection
+ * that broke at the commit nobody knows whether they are there, so they may stand there twice.
  *
  * @throws PostgresError, with what to do.
  */
@@ -32,14 +35,16 @@ export async function insertRecords(
   const texts = records.map((record) => JSON.stringify(record));
   const sql =
     "INSERT INTO public.rollover_audit (record) SELECT text FROM unnest($1::text[]) WITH ORDINALITY AS given (text, at) ORDER BY at";
+  const begun = performance.now();
   for (let attempt = 1; ; attempt++) {
     try {
-      await connected(server, login, (client) => client.query(sql, [texts]));
+      await connected(server, login, (client) => client.query(sql, [texts]), CONNECT_MS);
       return;
     } catch (error) {
       if (!(error instanceof PostgresError)) throw error;
       const again = error.fault === "unreachable" || error.fault === "busy";
-      if (!again || attempt === attempts) throw advised(error, writing);
+      const isSlow = performance.now() - begun >= CONNECT_MS;
+      if (!again || isSlow || attempt === attempts) throw advised(error, writing);
       await pause(200 * 2 ** attempt);
     }
   }

@@ -11,22 +11,25 @@ export type Who = Pick<AuditRecord, "actor" | "commit" | "update">;
 
 /**
  * From the CI's variables (GitHub Actions, GitLab, Buildkite), else from git, else the system's user. A git that does not answer
- * within 5 s, or is not there, says nothing.
+ * within 5 s, or is not there, says nothing. `+edited` behind a commit: a stack file is not as it is in there.
  *
  * @param cwd The project's folder.
  */
 export async function whoRuns(cwd: string, env: NodeJS.ProcessEnv): Promise<Who> {
-  const actor = first(env, ["GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR"]);
+  const actor = first(env, ["GITHUB_TRIGGERING_ACTOR", "GITHUB_ACTOR", "GITLAB_USER_LOGIN", "BUILDKITE_BUILD_CREATOR"]);
   const commit = first(env, ["GITHUB_SHA", "CI_COMMIT_SHA", "BUILDKITE_COMMIT"]);
   const run = first(env, ["GITHUB_RUN_ID", "CI_PIPELINE_ID", "BUILDKITE_BUILD_ID"]);
   const ours = randomBytes(8).toString("hex");
-  const [email, head] = await Promise.all([
+  const [email, head, edited] = await Promise.all([
     actor === "" ? git(cwd, env, ["config", "user.email"]) : "",
     commit === "" ? git(cwd, env, ["rev-parse", "HEAD"]) : "",
+    // CI runs what it has checked out; a person may run what nobody else has seen.
+    commit === "" ? git(cwd, env, ["--no-optional-locks", "status", "--porcelain", "--", "Pulumi.*.yaml"]) : "",
   ]);
+  const here = head === "" || edited === "" ? head : `${line(head)}+edited`;
   return {
     actor: line(actor || email || userName()),
-    commit: line(commit || head),
+    commit: line(commit || here),
     update: line(run === "" ? ours : `${run}-${ours}`),
   };
 }

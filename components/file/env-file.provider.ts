@@ -19,6 +19,8 @@ export interface Outputs extends Inputs {
   made: boolean;
   /** What a refresh found other than written; empty when all is as it should be. */
   drift: string[];
+  /** JSON: by credential the stamps whose values the lines hold, current first; public. States of before do not have it. */
+  generations?: string;
 }
 
 interface Target {
@@ -36,8 +38,17 @@ interface Target {
  * CRUD of the lines of one env file; see components/file/env-file.ts.
  *
  * @param root The project's folder.
+ * @param generationsIn What config delivers to a file, as `generations` in its state.
  */
-export function envFile(root: string, warn: (line: string) => void): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
+export function envFile(
+  root: string,
+  warn: (line: string) => void,
+  generationsIn: (file: string) => string,
+): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
+  const put = async (news: Inputs, olds?: Outputs): Promise<Outputs> => ({
+    ...(await deliver(root, news, olds, warn)),
+    generations: generationsIn(news.file),
+  });
   return {
     async check(_olds, news) {
       const failures = await admit(root, news.file).then(
@@ -53,10 +64,10 @@ export function envFile(root: string, warn: (line: string) => void): pulumi.dyna
     },
 
     async create(news) {
-      return { id: news.file, outs: await deliver(root, news, undefined, warn) };
+      return { id: news.file, outs: await put(news) };
     },
 
-    update: async (_id, olds, news) => ({ outs: await deliver(root, news, olds, warn) }),
+    update: async (_id, olds, news) => ({ outs: await put(news, olds) }),
 
     async read(id, props) {
       if (!props) return {};
@@ -117,7 +128,7 @@ async function deliver(
     if (olds) warnOfForeign(text, olds, news.lines, warn);
     return edited(text, news.lines, olds?.lines ?? {});
   });
-  return { file: news.file, lines: news.lines, made: !existed || olds?.made === true, drift: [] };
+  return { ...news, made: !existed || olds?.made === true, drift: [] };
 }
 
 /** A value that is not ours may be somebody's work; it may also be ours, of a run that was killed before it was recorded. */

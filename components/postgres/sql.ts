@@ -69,14 +69,16 @@ export interface Login {
 
 /**
  * Runs `use` on one connection as `login` and closes it. TLS is verified unless the server is declared with `disable`,
- * which config allows on loopback alone. Connecting is bounded to 10 s, each statement to 30 s.
+ * which config allows on loopback alone. Connecting is bounded, each statement to 30 s.
  *
+ * @param connectMs How long the server may take to let the login in.
  * @throws PostgresError, always.
  */
 export async function connected<T>(
   server: PostgresServer,
   login: Login,
   use: (client: Client) => Promise<T>,
+  connectMs = 10_000,
 ): Promise<T> {
   const who = `postgres ${server.host}:${server.port}, database ${login.database}, login ${login.user}`;
   const client = new Client({
@@ -85,7 +87,7 @@ export async function connected<T>(
     ...login,
     ssl: server.sslmode === "disable" ? false : { rejectUnauthorized: true, host: server.host },
     application_name: "rollover",
-    connectionTimeoutMillis: 10_000,
+    connectionTimeoutMillis: connectMs,
     statement_timeout: 30_000,
     query_timeout: 35_000,
   });

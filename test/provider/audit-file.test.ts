@@ -113,6 +113,38 @@ it("waits for a live writer, however many wait", async () => {
   expect(verifyChain(await read())).toMatchObject({ ok: true });
 });
 
+it("a write that fails half-way leaves what was there, and says why", async () => {
+  await append("first");
+  const before = text();
+  // 1 KiB is the most that this process may write to one file.
+  const code = `require("./components/audit/file").appendRecords(${JSON.stringify(root)}, "${FILE}", Array(5).fill(require("./test/provider/audits").recordOf()))
+    .catch((error) => { console.log(error.message); });`;
+  const child = spawn(
+    "bash",
+    ["-c", 'ulimit -f 1; exec "$0" "$@"', process.execPath, "--require", "tsx/cjs", "--eval", code],
+    {
+      cwd: path.resolve(__dirname, "../.."),
+      env: { ...process.env, TSX_DISABLE_CACHE: "1" },
+      stdio: ["ignore", "pipe", "inherit"],
+    },
+  );
+  const said: string[] = [];
+  child.stdout.on("data", (part: Buffer) => said.push(part.toString()));
+  await once(child, "close");
+  expect(said.join("")).toMatch(/^the audit file audit\/prod\.jsonl could not be written \(EFBIG\); /);
+  expect(text()).toBe(before);
+  await append("second");
+  expect(verifyChain(await read())).toMatchObject({ ok: true });
+});
+
+it("an audit that is not there is empty, or is refused where it has to be there", async () => {
+  expect(await read()).toEqual([]);
+  const audit = { file: FILE, required: true };
+  await expect(readAudit(audit, root, {}, { missing: "throws" })).rejects.toThrow(
+    "there is no audit file audit/prod.jsonl; see rollover:audit.file, and that this is the machine that writes it",
+  );
+});
+
 describe("broken rows", () => {
   it("a torn last line gets its end, is named, and the chain goes on behind it", async () => {
     await append("a", "b");
@@ -124,6 +156,7 @@ describe("broken rows", () => {
       ok: false,
       seq: 2,
       why: "line 2 holds no audit record: it was changed, or torn by a crash",
+      more: [],
     });
     expect(rows[2]).toMatchObject({ seq: 2, previous: rows[0]?.hash, record: { credential: "c" } });
   });
@@ -140,6 +173,8 @@ describe("broken rows", () => {
     ["no JSON", (lines: string[]) => lines.map((line, index) => (index === 1 ? "gone" : line)), 2],
     ["emptied", (lines: string[]) => lines.map((line, index) => (index === 1 ? "" : line)), 2],
     ["taken out", (lines: string[]) => lines.filter((_, index) => index !== 0), 1],
+    ["written with other spaces", (lines: string[]) => lines.map((line) => line.replace('"seq":3', '"seq": 3')), 3],
+    ["with a key twice", (lines: string[]) => lines.map((line) => line.replace('"seq":3', '"seq":1,"seq":3')), 3],
     ["with a key more", (lines: string[]) => lines.map((line) => line.replace('"seq":3', '"x":1,"seq":3')), 3],
   ])("a row that is %s is named", async (_, edit, seq) => {
     await append("a", "b", "c");

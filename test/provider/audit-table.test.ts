@@ -1,9 +1,12 @@
 // Proves against a real Postgres: who may only add can neither read, change nor forge; the owner cannot change by accident;
 // concurrent writers make one chain; what a superuser rewrote is found. Does not prove that a superuser who rewrites all of it
 // is found: only a head that was noted elsewhere tells.
+import { once } from "node:events";
+import * as net from "node:net";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { hashOf } from "../../components/audit/chain";
+import { journal, newTurns } from "../../components/audit/journal";
 import { readAudit, verifyChain } from "../../components/audit/read";
 import { insertRecords } from "../../components/audit/table";
 import { type LocalPostgres, startPostgres } from "../cloud/postgres";
@@ -194,4 +197,41 @@ describe("what cannot be written or read says what to do, without the password",
     const asWriter = { PGUSER: "audit_in", PGPASSWORD: table.writer.password };
     expect(await refusal(readAudit(table.audit, "", asWriter))).toMatch(/42501.*grant rollover_audit_reader/);
   });
+});
+
+it("a database that is silent holds up one write for seconds, and the next ones not at all for a minute", async () => {
+  const sockets = new Set<net.Socket>();
+  let connections = 0;
+  const silent = net.createServer((socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.on("error", () => undefined);
+  });
+  silent.listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  try {
+    const { port } = silent.address() as net.AddressInfo;
+    let now = 0;
+    const turns = newTurns(() => now);
+    const on = (at: number) =>
+      journal({ required: true, server: { ...table.audit.server, port: at } }, table.writer.password, "", turns);
+    const timed = async (write: Promise<void>) => {
+      const begun = performance.now();
+      await expect(write).rejects.toThrow(/no connection/);
+      return performance.now() - begun;
+    };
+    expect(await timed(on(port).write([recordOf()]))).toBeLessThan(5000);
+    expect(connections).toBe(1);
+    now = 59_000;
+    expect(await timed(on(port).write([recordOf()]))).toBeLessThan(500);
+    await expect(on(postgres.port).write([recordOf()])).rejects.toThrow("(not tried again for 60 s)");
+    expect(connections).toBe(1);
+    now = 61_000;
+    const before = (await read()).length;
+    await on(postgres.port).write([recordOf()]);
+    expect(await read()).toHaveLength(before + 1);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  }
 });

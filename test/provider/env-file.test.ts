@@ -40,7 +40,7 @@ function readBySh(names: string[], name = FILE): Record<string, string> {
 describe("what is written", () => {
   it("makes a file of its own, mode 0600, that sh and Node read alike, and takes it away again", async () => {
     const made = await create({ file: FILE, lines });
-    expect(made).toEqual({ file: FILE, lines, made: true, drift: [] });
+    expect(made).toEqual({ file: FILE, lines, made: true, drift: [], generations: `{"of":"${FILE}"}` });
     expect(mode()).toBe("600");
     expect(readBySh(Object.keys(lines))).toEqual(lines);
     expect(parseEnv(text())).toEqual(lines);
@@ -157,6 +157,16 @@ describe("what changes later", () => {
     expect(text()).toBe("A=1\nN=v2\nZ=9\nNEW=n\n");
     expect(await changes(second, news)).toBe(false);
     expect(warnings).toEqual([]);
+  });
+
+  it("records whose generations it holds and for which stack, and an old state without that is not changed", async () => {
+    const news = { file: FILE, lines: { N: "v" }, stack: "prod" };
+    const made = await create(news);
+    expect(made).toMatchObject({ generations: `{"of":"${FILE}"}`, stack: "prod" });
+    const { generations, ...old } = made;
+    expect(generations).toBe(`{"of":"${FILE}"}`);
+    expect(await changes(old, news)).toBe(false);
+    expect(await update(old, { ...news, lines: { N: "w" } })).toMatchObject({ generations, stack: "prod" });
   });
 
   it("sees on refresh what is missing, changed or too open, and repairs it", async () => {

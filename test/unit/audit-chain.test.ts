@@ -2,7 +2,7 @@
 // prove that rows removed at the end are found: they cannot be, and the head that is returned tells them apart.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BEGINNING, hashOf, verifyChain } from "../../components/audit/chain";
+import { BEGINNING, hashOf, unreadable, verifyChain } from "../../components/audit/chain";
 import type { AuditRecord, AuditRow } from "../../components/audit/record";
 
 function recordOf(over: Partial<AuditRecord> = {}): AuditRecord {
@@ -98,6 +98,43 @@ describe("a chain of audit rows", () => {
         expect(verifyChain(rows.slice(at))).toMatchObject({ ok: false, seq: 1 });
       }),
     );
+  });
+
+  it("goes on behind each break and lists them all", () => {
+    const rows = chainOf(Array.from({ length: 12 }, (_, at) => recordOf({ reason: String(at) })));
+    const broken = rows.map((row) => {
+      if (row.seq === 2) return { ...row, record: recordOf({ reason: "forged" }) };
+      return row.seq === 5 || row.seq === 6 ? unreadable(row.seq, `line ${row.seq}`) : row;
+    });
+    expect(verifyChain(broken.filter(({ seq }) => seq !== 9))).toEqual({
+      ...{ ok: false, seq: 2, why: expect.stringContaining("row 2 is not what was written") as string },
+      more: [
+        { seq: 5, why: "line 5" },
+        { seq: 6, why: "line 6" },
+        { seq: 9, why: expect.stringContaining("row 10 stands where row 9 belongs") as string },
+      ],
+    });
+  });
+
+  it("takes a row behind an unreadable one for the next of either, and nothing else", () => {
+    const [first, second, third] = chainOf([recordOf(), recordOf({ reason: "b" }), recordOf({ reason: "c" })]);
+    if (!first || !second || !third) throw new Error("no rows");
+    const torn = unreadable(2, "line 2");
+    const only = { ok: false, seq: 2, why: "line 2", more: [] };
+    // A torn line, behind which the next writer went on from the row before it; and one that was whole once.
+    expect(verifyChain([first, torn, second])).toEqual(only);
+    expect(verifyChain([first, torn, third])).toEqual(only);
+    expect(verifyChain([torn, third])).toMatchObject({ ok: false, seq: 1, more: [{ seq: 2 }] });
+    expect(verifyChain([first, torn, { ...second, previous: BEGINNING }])).toMatchObject({ more: [{ seq: 3 }] });
+  });
+
+  it("covers the text of a record as it was read, where that is known", () => {
+    const record = recordOf();
+    const text = JSON.stringify(record).replaceAll(":", ": ");
+    const row = { seq: 1, at: "2026-11-20T09:30:00.123456Z", record, previous: BEGINNING, text };
+    const hash = hashOf(BEGINNING, 1, row.at, text);
+    expect(verifyChain([{ ...row, hash }])).toEqual({ ok: true, head: hash });
+    expect(verifyChain([{ ...row, hash, text: JSON.stringify(record) }])).toMatchObject({ ok: false, seq: 1 });
   });
 
   it("does not see what is missing at the end, except by the head", () => {

@@ -1,7 +1,9 @@
 // Proves what each call of each provider is recorded as, and that no secret of its properties gets into a record. Does not prove
 // that the providers do it (test/provider/), nor that the records are written (test/engine/audit.test.ts).
 import { describe, expect, it } from "vitest";
-import { type Call, outcomeOf, stepsOf } from "../../components/audit/steps";
+import { generationsIn } from "../../components/audit/held";
+import { outcomeOf } from "../../components/audit/outcome";
+import { type Call, stepsOf } from "../../components/audit/steps";
 import type { Credential } from "../../components/rotation/model";
 import type { Kind } from "../../components/thin";
 
@@ -74,13 +76,20 @@ describe("a Turso token", () => {
     if (!planned) throw new Error("no step");
     const expires = "2027-02-18T00:00:00.000Z";
     const again = { ...state, tag: "t2", expires, failure: "" };
-    expect(outcomeOf("TursoToken", planned, state, again)).toMatchObject({ step: "mint", expires, error: "" });
-    expect(outcomeOf("TursoToken", planned, state, { ...again, tag: "t1" })).toMatchObject({
+    expect(outcomeOf("TursoToken", "update", planned, state, again)).toMatchObject({
+      step: "mint",
+      expires,
+      error: "",
+    });
+    expect(outcomeOf("TursoToken", "update", planned, state, { ...again, tag: "t1" })).toMatchObject({
       step: "prove",
       expires: "",
     });
     const failed = { ...again, failure: "rounds-turso@2026-11-20: no answer" };
-    expect(outcomeOf("TursoToken", planned, state, failed)).toMatchObject({ error: failed.failure, expires: "" });
+    expect(outcomeOf("TursoToken", "update", planned, state, failed)).toMatchObject({
+      error: failed.failure,
+      expires: "",
+    });
   });
 });
 
@@ -104,7 +113,7 @@ describe("an invalidation", () => {
   it("fails for the target whose tokens live on", () => {
     const steps = stepsOf("TursoInvalidation", "create", undefined, news, []);
     const outs = { failures: { "group:production": "group production: refused" } };
-    expect(steps.map((step) => outcomeOf("TursoInvalidation", step, undefined, outs).error)).toEqual([
+    expect(steps.map((step) => outcomeOf("TursoInvalidation", "create", step, undefined, outs).error)).toEqual([
       "group production: refused",
       "",
     ]);
@@ -177,19 +186,55 @@ describe("a Worker's secrets", () => {
   });
 });
 
-it("an env file's credentials are those that config delivers to it", () => {
+describe("an env file", () => {
   const to = (file: string, over: Props = {}) => [{ file, as: "A", ...over }];
+  const live = ["2026-11-20", "2026-11-01"];
   const credentials = [
-    { name: "a", generations: ["2026-11-20", "2026-11-01"], deliver: to(".env", { previousAs: "B" }) },
-    { name: "b", generations: ["2026-11-20", "2026-11-01"], deliver: to(".env") },
+    { name: "a", generations: live, deliver: to(".env", { previousAs: "B" }) },
+    { name: "b", generations: live, deliver: to(".env") },
     { name: "c", generations: ["2026-11-20"], deliver: to("other/.env") },
+    { name: "d", generations: live, deliver: to(".env"), shape: "keyset" },
   ] as unknown as Credential[];
   const file = { file: ".env", lines: { A: SECRET } };
-  expect(said("EnvFile", "update", file, file, credentials)).toEqual([
-    { credential: "a", step: "deliver", to: ["2026-11-20", "2026-11-01"], consumer: ".env" },
-    { credential: "b", step: "deliver", to: ["2026-11-20"], consumer: ".env" },
-  ]);
-  expect(said("EnvFile", "delete", file, file, credentials.slice(2))).toEqual([{ step: "withdraw", consumer: ".env" }]);
+  const given = (text: string) => ({ ...file, generations: text });
+  const deliver = (credential: string, from: string[], now: string[]) => ({
+    ...{ credential, step: "deliver", consumer: ".env", to: now },
+    ...(from.length > 0 && { from }),
+  });
+
+  it("holds what config delivers to it", () => {
+    expect(JSON.parse(generationsIn(".env", credentials))).toEqual({ a: live, b: ["2026-11-20"], d: live });
+    expect(generationsIn("none/.env", credentials)).toBe("{}");
+  });
+
+  it("is recorded by what changes since its state, and for all where only its lines do", () => {
+    const olds = given(`{"a":["2026-11-01"],"b":["2026-11-20"],"gone":["2026-11-01"]}`);
+    expect(said("EnvFile", "update", olds, file, credentials)).toEqual([
+      deliver("a", ["2026-11-01"], live),
+      deliver("d", [], live),
+      { credential: "gone", step: "withdraw", from: ["2026-11-01"], consumer: ".env" },
+    ]);
+    const same = given(generationsIn(".env", credentials));
+    expect(said("EnvFile", "update", same, file, credentials)).toEqual([
+      deliver("a", live, live),
+      deliver("b", ["2026-11-20"], ["2026-11-20"]),
+      deliver("d", live, live),
+    ]);
+  });
+
+  it("of an old state has nothing before, and is withdrawn by today's config", () => {
+    expect(said("EnvFile", "update", file, file, credentials.slice(0, 3))).toEqual([
+      deliver("a", [], live),
+      deliver("b", [], ["2026-11-20"]),
+    ]);
+    const gone = { credential: "a", step: "withdraw", from: ["2026-11-01"], consumer: ".env" };
+    const olds = given(`{"a":["2026-11-01"]}`);
+    expect(said("EnvFile", "delete", olds, olds, credentials.slice(2))).toEqual([gone]);
+    expect(said("EnvFile", "delete", file, file, credentials.slice(1, 2))).toEqual([
+      { credential: "b", step: "withdraw", from: ["2026-11-20"], consumer: ".env" },
+    ]);
+    expect(said("EnvFile", "delete", file, file, [])).toEqual([{ step: "withdraw", consumer: ".env" }]);
+  });
 });
 
 it("an announcement and a completion name what changed, by its stamps", () => {
