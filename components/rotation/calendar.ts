@@ -26,23 +26,26 @@ export class Calendar {
   }
 }
 
-/** Days of the freezes, sorted, those that touch or overlap joined. */
-function joined(freezes: Freeze[]): { from: number; to: number }[] {
+/** Days of the freezes, sorted; those that touch or overlap are joined, and those with fewer open days between than `gap`. */
+function joined(freezes: Freeze[], gap = 0): { from: number; to: number }[] {
   const sorted = freezes
     .map(({ from, to }) => ({ from: numberOf(from), to: numberOf(to) }))
     .sort((a, b) => a.from - b.from);
   const made: { from: number; to: number }[] = [];
   for (const one of sorted) {
     const last = made.at(-1);
-    if (last && one.from <= last.to + 1) last.to = Math.max(last.to, one.to);
+    if (last && one.from <= last.to + Math.max(1, gap)) last.to = Math.max(last.to, one.to);
     else made.push({ ...one });
   }
   return made;
 }
 
-/** The length in days of the longest one, with its first and its last day. */
-export function longestFreeze(freezes: Freeze[]): { days: number; from: string; to: string } | undefined {
-  const [longest] = joined(freezes).sort((a, b) => b.to - b.from - (a.to - a.from));
+/**
+ * The length in days of the longest one, with its first and its last day. Freezes with less than `gap` open days between them
+ * count as one: nothing can be both begun and ended there.
+ */
+export function longestFreeze(freezes: Freeze[], gap: number): { days: number; from: string; to: string } | undefined {
+  const [longest] = joined(freezes, gap).sort((a, b) => b.to - b.from - (a.to - a.from));
   return longest && { days: longest.to - longest.from + 1, from: dayOf(longest.from), to: dayOf(longest.to) };
 }
 

@@ -65,7 +65,7 @@ export function parseStack(raw: RawConfig): StackModel {
   keysetRules(placed, workers, vault, refuse);
   rateLimitRules(rateLimits, workers, refuse);
   workerNameRules(placed, workers, rateLimits, refuse);
-  if (policy) policyRules(placed, workers, policy, refuse);
+  policyRules(placed, workers, policy, refuse);
   const edge = [
     ...workers.flatMap(({ name, code }) => (code ? [`the code of worker ${name}`] : [])),
     ...rateLimits.flatMap(({ name, means }) => (means === "ruleset" ? [`the ruleset ${name}`] : [])),

@@ -18,10 +18,15 @@ export interface Due {
   due: string | undefined;
   /** The day on which `npm run rotate -- --due` rolls it: a day of its own before `due`, and in no freeze. */
   rollOn: string | undefined;
-  /** `overdue`: a live generation, current or previous, is too old. `soon`: within `warnBefore` of `due`, or to be rolled. */
+  /**
+   * `overdue`: a live generation, current or previous, is too old, or its stamp is in the future where anything is limited.
+   * `soon`: within `warnBefore` of `due`, or to be rolled.
+   */
   status: "fine" | "soon" | "overdue" | "unlimited";
   /** Previous ones whose overlap is over: the last ones of its list. */
   stale: Stamp[];
+  /** Live ones that are more than a day ahead (tomorrow's may be today's somewhere): nobody knows how old they are. */
+  inFuture: Stamp[];
 }
 
 /** @param day `2026-11-20`. */
@@ -36,18 +41,27 @@ export function dueOf(credential: DueCredential, policy: Policy | undefined, day
   const overlap = Math.ceil(overlapMs / DAY_MS);
   const warnBefore = Math.floor(warnBeforeMs / DAY_MS);
   const current = days[0] ?? today;
-  const ends = endsOf(days, { maxAge, overlap }, calendar);
+  const isAhead = (one: number) => one > today + 1;
+  const ends = endsOf(days, { maxAge, overlap, isAhead }, calendar);
   // Only the last one of a list can be retired.
   const lastLive = ends.map((end) => end > today).lastIndexOf(true) + 1;
   const isJudged = policy !== undefined || maxAgeMs !== undefined;
-  const found = { maxAgeMs, ageDays: today - current, stale: isJudged ? generations.slice(lastLive + 1) : [] };
-  if (maxAgeMs === undefined) return { ...found, due: undefined, rollOn: undefined, status: "unlimited" };
+  const found = {
+    ...{ maxAgeMs, ageDays: today - current },
+    stale: isJudged ? generations.slice(lastLive + 1) : [],
+    inFuture: generations.filter((_, index) => isAhead(days[index] ?? today)),
+  };
+  const isUnknown = isJudged && found.inFuture.length > 0;
+  if (maxAgeMs === undefined) {
+    const status = isUnknown ? "overdue" : "unlimited";
+    return { ...found, due: undefined, rollOn: undefined, status };
+  }
   const due = current + maxAge;
   // The same whether the one before is retired by then or not: the day that is announced must be the day.
   const free = Math.max(calendar.openFrom(current + overlap), ...ends);
   const seed = hash(`${credential.name} ${generations[0] ?? ""}`);
   const rollOn = rollDay({ due, warnBefore, overlap, free, seed }, calendar);
-  const isOverdue = days.some((one) => today - one > maxAge);
+  const isOverdue = isUnknown || days.some((one) => today - one > maxAge);
   const isSoon = today >= Math.min(due - warnBefore, rollOn);
   const status = isOverdue ? "overdue" : isSoon ? "soon" : "fine";
   return { ...found, due: dayOf(due), rollOn: dayOf(rollOn), status };
@@ -62,15 +76,22 @@ export function freezeOn(policy: Policy | undefined, day: string): Freeze | unde
  * For each previous generation the day on which it is to be retired: its overlap ends there, or the day after a freeze, but
  * before it is too old. Its overlap began with the one that came after it; after a rollback, with itself.
  */
-function endsOf(days: number[], limits: { maxAge: number; overlap: number }, calendar: Calendar): number[] {
+function endsOf(days: number[], limits: Limits, calendar: Calendar): number[] {
   return days.slice(1).map((own, index) => {
-    const began = Math.max(own, days[index] ?? own);
+    const next = days[index] ?? own;
+    const began = limits.isAhead(own) ? next : Math.max(own, next);
     const end = calendar.openFrom(began + limits.overlap);
     const last = own + limits.maxAge;
     if (end <= last || last <= began) return end;
     const early = calendar.openUntil(last);
     return early > began ? early : end;
   });
+}
+
+interface Limits {
+  maxAge: number;
+  overlap: number;
+  isAhead: (day: number) => boolean;
 }
 
 interface Window {
@@ -85,7 +106,8 @@ interface Window {
 /**
  * A day in [due - warnBefore, due - overlap - 1] that the seed picks, so that the one before is retired before it is due and
  * not everything rolls at once. A `due` in a freeze counts as the day before it. Where the whole window is frozen: the last day
- * before it, else the first day after it; where a credential is late already, the first day that is open.
+ * before it whose overlap ends in time, else the first day after it; where a credential is late already, the first day that is
+ * open.
  */
 function rollDay({ due, warnBefore, overlap, free, seed }: Window, calendar: Calendar): number {
   const end = calendar.openUntil(due);
@@ -94,8 +116,9 @@ function rollDay({ due, warnBefore, overlap, free, seed }: Window, calendar: Cal
     if (day > free && !calendar.isFrozen(day)) good.push(day);
   const picked = good[seed % good.length];
   if (picked !== undefined) return picked;
-  const before = calendar.openUntil(end - warnBefore - 1);
-  return before > free ? before : calendar.openFrom(Math.max(free + 1, end - warnBefore));
+  for (let day = end - warnBefore - 1; day > free; day--)
+    if (!calendar.isFrozen(day) && calendar.openFrom(day + overlap) <= due) return day;
+  return calendar.openFrom(Math.max(free + 1, end - warnBefore));
 }
 
 /** FNV-1a, 32 bits, and a last mix, since names of one stem differ in their last letter only. */

@@ -89,15 +89,19 @@ export function maxAgeOf(
   return credential.maxAgeMs ?? policy?.maxAgeMs[OF_KIND[credential.kind]] ?? policy?.maxAgeMs.default;
 }
 
-/** What peers leave as advice: intervals that cannot work. No interval is shorter than a day. */
+/**
+ * What peers leave as advice: intervals that cannot work. No interval is shorter than a day. Without a policy only a credential
+ * with an age of its own is judged, by what is standard.
+ */
 export function policyRules(
   placed: PlacedCredential[],
   workers: Worker[],
-  policy: Policy,
+  given: Policy | undefined,
   refuse: (problem: Problem) => void,
 ): void {
+  const policy = given ?? STANDARD_POLICY;
   for (const { where, credential } of placed) {
-    if (!credential) continue;
+    if (!credential || (given === undefined && credential.maxAgeMs === undefined)) continue;
     // Those of the policy are judged once, where they stand.
     if (credential.maxAgeMs !== undefined) refuseAge(`${where}.maxAge`, credential.maxAgeMs, policy, refuse);
     if ("maxTokenAgeMs" in credential && credential.maxTokenAgeMs > policy.overlapMs) {
@@ -152,14 +156,17 @@ function refuseAge(where: string, age: number, policy: Policy, refuse: (problem:
     });
     return;
   }
-  const freeze = longestFreeze(policy.freeze);
-  const longest = Math.floor(age / DAY) - 2 * Math.ceil(overlapMs / DAY) - 1;
+  const overlap = Math.ceil(overlapMs / DAY);
+  // Between two there is time to retire, to roll on a later day, and to let that overlap end; a shorter gap is as good as none.
+  const gap = overlap + 2;
+  const freeze = longestFreeze(policy.freeze, gap);
+  const longest = Math.floor(age / DAY) - 2 * overlap - 1;
   if (freeze === undefined || freeze.days <= longest) return;
   refuse({
     where,
     what: `is too short for the freeze from ${freeze.from} to ${freeze.to}, ${freeze.days} days`,
     value,
-    allowed: `freezes of at most ${longest} days: its maxAge less two overlaps and a day`,
+    allowed: `freezes of at most ${longest} days, its maxAge less two overlaps and a day; those with less than ${gap} days between them count as one`,
     fix: "shorten the freeze, or raise the age",
   });
 }

@@ -6,6 +6,8 @@ import { describe, expect, it } from "vitest";
 import { addDays } from "../../components/rotation/calendar";
 import { dueOf, freezeOn } from "../../components/rotation/due";
 import type { Policy } from "../../components/rotation/model";
+import { parsePolicy } from "../../components/rotation/policy";
+import type { Problem } from "../../components/rotation/problem";
 
 const DAY = 86_400_000;
 const START = "2026-01-01";
@@ -39,9 +41,13 @@ describe("a credential", () => {
     const mixed: Policy = { ...POLICY, maxAgeMs: { turso: 30 * DAY } };
     const generations = ["2026-01-01", "2025-12-01"];
     const none = { maxAgeMs: undefined, ageDays: 31, due: undefined, rollOn: undefined, status: "unlimited" };
-    expect(due(generations, "2026-02-01", mixed)).toEqual({ ...none, stale: ["2025-12-01"] });
+    expect(due(generations, "2026-02-01", mixed)).toEqual({ ...none, stale: ["2025-12-01"], inFuture: [] });
     expect(dueOf({ name: "t", kind: "turso", generations }, mixed, "2026-02-01")).toMatchObject({ status: "overdue" });
-    expect(dueOf({ name: "k", kind: "random", generations }, undefined, "2026-02-01")).toEqual({ ...none, stale: [] });
+    expect(dueOf({ name: "k", kind: "random", generations }, undefined, "2026-02-01")).toEqual({
+      ...none,
+      stale: [],
+      inFuture: [],
+    });
     const own = { name: "k", kind: "random" as const, generations, maxAgeMs: 40 * DAY };
     expect(dueOf(own, undefined, "2026-02-01")).toMatchObject({
       due: "2026-02-10",
@@ -59,6 +65,22 @@ describe("a credential", () => {
     // After a rollback the overlap counts from the one that was rolled away from.
     expect(due(["2026-01-01", "2026-02-10"], "2026-02-16").stale).toEqual([]);
     expect(due(["2026-01-01", "2026-02-10"], "2026-02-17").stale).toEqual(["2026-02-10"]);
+  });
+
+  it("is overdue by a stamp that is more than a day ahead, whose age nobody knows", () => {
+    expect(due(["2026-02-02"], "2026-02-01")).toMatchObject({ status: "fine", inFuture: [] });
+    expect(due(["2026-02-03"], "2026-02-01")).toMatchObject({ status: "overdue", inFuture: ["2026-02-03"] });
+    expect(due(["2027-11-20.2"], "2026-11-21")).toMatchObject({ status: "overdue", inFuture: ["2027-11-20.2"] });
+    const kinds: Policy = { ...POLICY, maxAgeMs: { turso: 30 * DAY } };
+    expect(due(["2027-11-20"], "2026-11-21", kinds)).toMatchObject({ status: "overdue", due: undefined });
+    const free = { name: "k", kind: "random" as const, generations: ["2027-11-20"] };
+    expect(dueOf(free, undefined, "2026-11-21")).toMatchObject({ status: "unlimited", inFuture: ["2027-11-20"] });
+    // Once rolled away from, its overlap counts from what came after it.
+    expect(due(["2026-02-01", "2027-11-20"], "2026-02-07").stale).toEqual([]);
+    expect(due(["2026-02-01", "2027-11-20"], "2026-02-08")).toMatchObject({
+      status: "overdue",
+      stale: ["2027-11-20"],
+    });
   });
 
   it("counts a due day in a freeze as the day before it, and freezes that touch as one", () => {
@@ -82,26 +104,35 @@ describe("a credential", () => {
   });
 });
 
-/** `gap` is the shortest time between two freezes, in days. */
-const freezes = (longest: number, gap: number) =>
-  fc
-    .array(fc.tuple(fc.integer({ min: gap, max: gap + 90 }), fc.integer({ min: 1, max: longest })), { maxLength: 60 })
-    .map((parts) => {
-      let at = 0;
-      return parts.map(([wait, length]) => {
-        at += wait + length;
-        return { from: addDays(START, at - length), to: addDays(START, at - 1) };
-      });
-    });
-
+/** Freezes with gaps from one day on, as many of them as a policy of these numbers may have. */
 const policies = fc
   .tuple(fc.integer({ min: 1, max: 12 }), fc.integer({ min: 1, max: 20 }), fc.integer({ min: 1, max: 120 }))
   .chain(([overlap, more, most]) => {
     const warnBefore = overlap + more;
     const age = warnBefore + overlap + most;
-    // The longest that parsePolicy takes for this age.
-    return freezes(age - 2 * overlap - 1, warnBefore).map((freeze) => policyOf(age, warnBefore, overlap, freeze));
+    const gaps = fc.oneof(fc.integer({ min: 1, max: overlap + 3 }), fc.integer({ min: 1, max: warnBefore + 90 }));
+    const lengths = fc.oneof(fc.integer({ min: 1, max: 10 }), fc.integer({ min: 1, max: age }));
+    return fc.array(fc.tuple(gaps, lengths), { maxLength: 80 }).map((parts) => {
+      let at = 0;
+      let policy = policyOf(age, warnBefore, overlap);
+      for (const [gap, length] of parts) {
+        const next = { from: addDays(START, at + gap), to: addDays(START, at + gap + length - 1) };
+        const freeze = [...policy.freeze, next];
+        if (!isTaken(age, warnBefore, overlap, freeze)) continue;
+        policy = { ...policy, freeze };
+        at += gap + length;
+      }
+      return policy;
+    });
   });
+
+/** Whether config may say so. */
+function isTaken(age: number, warnBefore: number, overlap: number, freeze: Policy["freeze"]): boolean {
+  const problems: Problem[] = [];
+  const days = { maxAge: { default: `${age}d` }, warnBefore: `${warnBefore}d`, overlap: `${overlap}d` };
+  parsePolicy({ ...days, freeze }, problems);
+  return problems.length === 0;
+}
 
 describe("over four years of daily runs", { timeout: 60_000 }, () => {
   it("nothing is overdue, and no roll falls into an open overlap or a freeze", () => {
