@@ -1,7 +1,8 @@
 /** How old credentials are after the change, by the stack's policy before it and after it; the day is the caller's. Pure. */
+import { numberOf } from "../../components/rotation/calendar";
 import { type Due, type DueCredential, dueOf, freezeOn } from "../../components/rotation/due";
 import { parseDuration } from "../../components/rotation/duration";
-import type { Credential, Policy } from "../../components/rotation/model";
+import type { Credential, Policy, Stamp } from "../../components/rotation/model";
 import { DAY_MS, lintOf } from "../../components/rotation/policy";
 import { compareStamps, stampParts } from "../../components/rotation/stamp";
 import type { Note } from "./debts";
@@ -62,7 +63,7 @@ export function describePolicy(
       : [],
     weaker: weakerIn(before, after),
     soon: judged
-      .filter(({ due, overdue: sentences }) => due.status === "soon" && sentences.length === 0)
+      .filter(({ due }) => due.status === "soon")
       .map(({ name, due: { due, rollOn } }) => ({
         name,
         what: `is due by ${due ?? ""}; \`npm run rotate -- --due\` rolls it from ${rollOn ?? ""} on`,
@@ -96,10 +97,7 @@ function judge({ credentials }: Pick<Outputs, "credentials">, policy: Policy | u
   return limited.map(([name, summary]) => {
     const credential = dueable(name, summary);
     const due = dueOf(credential, policy, day);
-    const future = inFuture(summary, day);
-    const isOld =
-      due.status === "overdue" && (future.length === 0 || ageOf(summary, day) * DAY_MS > (due.maxAgeMs ?? 0));
-    return { name, credential, due, overdue: [...(isOld ? [tooOld(summary, day)] : []), ...future] };
+    return { name, credential, due, overdue: [...tooOld(summary, due, day), ...due.inFuture.map(unknownAge)] };
   });
 }
 
@@ -131,27 +129,16 @@ function weakerIn(before: Outputs, after: Outputs): Note[] {
   return [...gone, ...(enforced ? [{ name, what: "is enforced no longer" }] : []), ...ages];
 }
 
-function ageOf({ live }: Summary, day: string): number {
-  return Math.round((Date.parse(day) - Date.parse(stampParts(oldestOf(live)).date)) / DAY_MS);
+/** Its oldest one. Not where it is overdue for another reason. */
+function tooOld({ live, maxAge }: Summary, { status, maxAgeMs }: Due, day: string): string[] {
+  const oldest = [...live].sort(compareStamps)[0] ?? "";
+  const days = numberOf(day) - numberOf(stampParts(oldest).date);
+  if (status !== "overdue" || maxAgeMs === undefined || days * DAY_MS <= maxAgeMs) return [];
+  return [`${oldest} is ${days} days old, and ${maxAge ?? ""} is the most`];
 }
 
-function tooOld(summary: Summary, day: string): string {
-  const { live, maxAge } = summary;
-  return `${oldestOf(live)} is ${ageOf(summary, day)} days old, and ${maxAge ?? "less"} is the most`;
-}
-
-function oldestOf(live: string[]): string {
-  return [...live].sort(compareStamps)[0] ?? "";
-}
-
-/** A stamp of tomorrow may be today's somewhere. */
-function inFuture({ live }: Summary, day: string): string[] {
-  return live
-    .filter((stamp) => Date.parse(stampParts(stamp).date) - Date.parse(day) > DAY_MS)
-    .map(
-      (stamp) =>
-        `${stamp} is in the future, so that nothing tells its age; roll it under the stamp of a day that has come`,
-    );
+function unknownAge(stamp: Stamp): string {
+  return `${stamp} is in the future, so that nothing tells its age; roll it under the stamp of a day that has come`;
 }
 
 function dueable(name: string, { kind, live, maxAge }: Summary): DueCredential {
