@@ -2,31 +2,86 @@
 import type { AuditRecord, AuditRow } from "../../components/audit/record";
 import type { Change, Outcome, Step } from "./model";
 
-/** One entry an update and credential, newest first. */
-export function changesOf(rows: readonly AuditRow[]): Change[] {
-  const groups = new Map<string, AuditRecord[]>();
-  for (const { record } of rows) {
-    const key = JSON.stringify([record.update, record.credential]);
-    groups.set(key, [...(groups.get(key) ?? []), record]);
-  }
-  return [...groups.values()].flatMap((records) => changeOf(records) ?? []).sort((a, b) => compare(b.at, a.at));
+/** What one update wrote of one credential. */
+type Records = readonly AuditRecord[];
+
+/** What became of an update's change, which a later update may have ended. */
+interface Course {
+  /** It was announced, and no completion of its own says that it came to it. */
+  isOpen: boolean;
+  /** A new current value is its doing. */
+  isCounted: boolean;
+  /** That of the change, where it is counted; it knows what was in place before, and what is. */
+  completion?: AuditRecord | undefined;
 }
 
-function changeOf(records: readonly AuditRecord[]): Change | undefined {
+/** One entry an update and credential, newest first. */
+export function changesOf(rows: readonly AuditRow[]): Change[] {
+  const updates = new Map<string, AuditRecord[]>();
+  for (const { record } of rows) {
+    const key = JSON.stringify([record.update, record.credential]);
+    updates.set(key, [...(updates.get(key) ?? []), record]);
+  }
+  return [...coursesOf([...updates.values()])]
+    .flatMap(([records, course]) => changeOf(records, course) ?? [])
+    .sort((a, b) => compare(b.at, a.at));
+}
+
+/**
+ * An announcement is told once, and the next completion may be several updates later: of all updates in between one is the
+ * rotation, the last that put something in place and had no failure.
+ *
+ * @param updates Oldest first.
+ */
+function coursesOf(updates: readonly Records[]): Map<Records, Course> {
+  const courses = new Map<Records, Course>();
+  const waiting = new Map<string, Records[]>();
+  const completed = new Map<string, string>();
+  for (const records of updates) {
+    const credential = records[0]?.credential ?? "";
+    const before = waiting.get(credential) ?? [];
+    const [announcement, completion] = [doneOf(records, "announce"), doneOf(records, "complete")];
+    // Back to what was completed last: there is nothing to complete.
+    const isBack = announcement !== undefined && announcement.to.join() === completed.get(credential);
+    if (completion) {
+      const all = [...before, records];
+      const counted = all.findLast((one) => isInPlace(one) && overall(stepsOf(one)) === "done") ?? records;
+      for (const one of all) courses.set(one, { isOpen: one !== counted && one !== records, isCounted: false });
+      courses.set(counted, { isOpen: false, isCounted: true, completion });
+      completed.set(credential, completion.to.join());
+    } else {
+      const isOpen = !isBack && (announcement !== undefined || before.length > 0);
+      courses.set(records, { isOpen, isCounted: !isOpen && !isBack && isInPlace(records) });
+      if (isOpen) waiting.set(credential, [...before, records]);
+    }
+    if (completion || isBack) waiting.delete(credential);
+  }
+  return courses;
+}
+
+function doneOf(records: Records, name: AuditRecord["step"]): AuditRecord | undefined {
+  return records.findLast(({ step, result }) => step === name && result === "done");
+}
+
+/** A minted value is none yet. */
+function isInPlace(records: Records): boolean {
+  return records.some(({ step }) => step === "deliver" || step === "invalidate");
+}
+
+function changeOf(records: Records, { isOpen, isCounted, completion }: Course): Change | undefined {
   const [first] = records;
   if (!first) return undefined;
   const steps = stepsOf(records);
-  // Announced, and nothing came after it: the update was stopped, or failed before it got here.
-  if (steps.every(({ step }) => step === "announce"))
-    steps.push({ step: "complete", of: "", result: "no outcome recorded" });
+  // The update was stopped, or failed elsewhere, before everything that was announced was in place.
+  if (isOpen && overall(steps) === "done") steps.push({ step: "complete", of: "", result: "no outcome recorded" });
   const result = overall(steps);
   const said = (key: "actor" | "reason" | "ticket" | "commit") => records.find((one) => one[key] !== "")?.[key] ?? "";
-  const { what, isNew } = meaningOf(records);
+  const { what, isNew } = meaningOf(records, completion);
   return {
     at: first.time,
     target: first.credential,
     what,
-    rotated: isNew && result === "done" && isInPlace(steps),
+    rotated: isCounted && isNew && result === "done",
     newExpiration: records.filter(({ step, result }) => step === "mint" && result === "done").at(-1)?.expires ?? "",
     ...{ result, steps },
     error: records.find((one) => one.result === "failed")?.error ?? "",
@@ -36,7 +91,7 @@ function changeOf(records: readonly AuditRecord[]): Change | undefined {
 }
 
 /** Each step once, in the order of their beginnings, with its last outcome. */
-function stepsOf(records: readonly AuditRecord[]): Step[] {
+function stepsOf(records: Records): Step[] {
   const steps = new Map<string, Step>();
   for (const { step, consumer, from, to, result } of records) {
     const of = consumer !== "" ? consumer : isOfOneStamp(step) ? ([...to, ...from][0] ?? "") : "";
@@ -54,17 +109,11 @@ function overall(steps: readonly Step[]): Outcome {
   return steps.some(({ result }) => result !== "done") ? "no outcome recorded" : "done";
 }
 
-/** What was given to nobody and minted by none of ours is in place when the update is complete. */
-function isInPlace(steps: readonly Step[]): boolean {
-  const has = (...names: string[]) => steps.some(({ step }) => names.includes(step));
-  return has("mint", "deliver", "invalidate") || (has("announce") && has("complete"));
-}
-
 /** Whether it came to that is the result's to say, so this is in nouns. */
-function meaningOf(records: readonly AuditRecord[]): { what: string; isNew: boolean } {
+function meaningOf(records: Records, completion?: AuditRecord): { what: string; isNew: boolean } {
   const [invalidated] = records.filter(({ step }) => step === "invalidate");
   if (invalidated) return { what: ["invalidation", ...invalidated.to].join(" "), isNew: true };
-  const whole = wholeOf(records);
+  const whole = wholeOf(records, completion);
   if (!whole) {
     const parts = stepsOf(records).map(({ step, of }) => (of === "" ? step : `${step} ${of}`));
     return { what: parts.join("; "), isNew: records.some(({ step }) => step === "mint") };
@@ -77,6 +126,8 @@ function meaningOf(records: readonly AuditRecord[]): { what: string; isNew: bool
   const [added, gone] = [to, from].map((list, at) => list.filter((stamp) => ![from, to][at]?.includes(stamp)));
   const restored = added?.filter((stamp) => stamp !== is) ?? [];
   const again = is === was && records.some(({ step, to: [minted] }) => step === "mint" && minted === is);
+  // Tokens of a Turso target are replaced by nothing but its invalidation.
+  const isTarget = whole.credential.includes("/");
   const parts = [
     ...(again ? [`new value of ${is}`] : []),
     ...(is === was ? [] : [`${from.includes(is) ? "rollback" : "roll"} ${was} → ${is}`]),
@@ -85,14 +136,21 @@ function meaningOf(records: readonly AuditRecord[]): { what: string; isNew: bool
   ];
   const what = parts.length === 0 ? `delivery of ${is} again` : parts.join("; ");
   const isRest = whole.step === "complete" && !records.some(({ step }) => step === "announce" || step === "deliver");
-  return { what: isRest ? `completion of ${what}` : what, isNew: again || !from.includes(is) };
+  return { what: isRest ? `completion of ${what}` : what, isNew: again || (!isTarget && !from.includes(is)) };
 }
 
-/** The record that knows the whole list before and after; a file's knows only what it was given. */
-function wholeOf(records: readonly AuditRecord[]): AuditRecord | undefined {
+/**
+ * The record that knows the whole list before and after. A completion knows what was in place, an announcement only what had been
+ * announced; a file's delivery knows what it was given. To the first update with an audit everything is new, except where it
+ * delivers to those who had it.
+ */
+function wholeOf(records: Records, completion: AuditRecord | undefined): AuditRecord | undefined {
   const of = (...names: AuditRecord["step"][]) => records.filter(({ step }) => names.includes(step));
-  const delivered = of("deliver", "withdraw");
-  return of("announce")[0] ?? delivered.find(({ from }) => from.length > 0) ?? of("complete")[0] ?? delivered[0];
+  const [delivered, completed] = [of("deliver", "withdraw"), completion ?? of("complete")[0]];
+  const follows = ({ from }: AuditRecord) => from.length > 0;
+  const [announced] = of("announce");
+  const known = completed && !follows(completed) ? [] : [completed ?? announced ?? []].flat();
+  return known.find(follows) ?? delivered.find(follows) ?? announced ?? completed ?? delivered[0];
 }
 
 function compare(a: string, b: string): number {
