@@ -35,13 +35,14 @@ const FILE: TextRule = {
   allowed: "a relative path inside the project that ends in .jsonl, such as audit/prod.jsonl",
 };
 const DAY = 86_400_000;
+const LONGEST = 3650 * DAY;
 
 type Operating = Pick<CredentialBase, "holders" | "maxAgeMs" | "reason" | "ticket" | "afterRoll">;
 
 export function parseOperating(fields: Fields): Operating {
   const operating: Operating = parseWhy(fields);
   if (fields.has("holders")) operating.holders = fields.texts("holders", "people", HOLDER);
-  if (fields.has("maxAge")) operating.maxAgeMs = fields.duration("maxAge", DAY, 3650 * DAY, DAY);
+  if (fields.has("maxAge")) operating.maxAgeMs = fields.duration("maxAge", DAY, LONGEST, LONGEST);
   if (fields.has("afterRoll")) operating.afterRoll = fields.text("afterRoll", PROGRAM);
   return operating;
 }
