@@ -1,9 +1,10 @@
+import * as fs from "node:fs";
 import * as command from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import type { Stamp } from "../rotation/model";
 
 export interface AfterRollArgs {
-  /** Path of a program, relative to the project's folder: `./deploy.sh`. No arguments, no words of a shell. */
+  /** Path of an executable file, relative to the project's folder: `./deploy.sh`. No arguments, no words of a shell. */
   program: string;
   credential: string;
   /** The current generation's. */
@@ -40,6 +41,7 @@ export class AfterRoll extends pulumi.ComponentResource {
   constructor(name: string, args: AfterRollArgs, opts?: pulumi.ComponentResourceOptions) {
     requirePath(args);
     super("rollover:command:AfterRoll", name, {}, opts);
+    requireExecutable(args, this);
     const { program, credential, stamp, tag, value, after } = args;
     const environment = pulumi.secret(
       pulumi.all({
@@ -77,4 +79,24 @@ function requirePath({ program, credential }: AfterRollArgs): void {
   throw new pulumi.RunError(
     `afterRoll of ${credential}: "${program}" is no path of a program; allowed is one such as ./deploy.sh, without arguments; put them into a script of your own`,
   );
+}
+
+/** In the preview too: found at its turn, when all is delivered, its absence would fail the update half-way. */
+function requireExecutable({ program, credential }: AfterRollArgs, resource: pulumi.Resource): void {
+  const problem = problemOf(program);
+  if (problem === undefined) return;
+  const text =
+    `afterRoll of ${credential}: ${program} ${problem}; it is to be an executable file, relative to the project's folder: ` +
+    "put it there and `chmod +x` it (it has to be in the branch that is previewed), or correct the path";
+  throw new pulumi.ResourceError(text, resource, true);
+}
+
+function problemOf(program: string): string | undefined {
+  try {
+    fs.accessSync(program, fs.constants.X_OK);
+    return fs.statSync(program).isFile() ? undefined : "is no file";
+  } catch (error) {
+    const { code = "unknown reason" } = error as NodeJS.ErrnoException;
+    return code === "ENOENT" ? "is not there" : `cannot be run (${code})`;
+  }
 }

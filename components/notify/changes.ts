@@ -1,12 +1,12 @@
 /** What an update changes, from the stamps that the state records and those that config has now. */
-import type { StackModel } from "../rotation/model";
+import type { Credential, StackModel } from "../rotation/model";
 import type { Change } from "./notifier";
 
 /** By credential, or by Turso target as `group/x` and `database/x`: the live stamps, current first, joined by commas. */
 export type Stamps = Record<string, string>;
 
-/** Why a credential or a Turso target was edited last, as config says it. */
-export type Why = (name: string) => Pick<Change, "reason" | "ticket">;
+/** What config says of a credential or a Turso target besides its stamps: why it was edited last, and what becomes of old ones. */
+export type Why = (name: string) => Pick<Change, "reason" | "ticket" | "kind" | "abandoned">;
 
 /** What differs, by name. */
 export function changesOf(olds: Stamps, news: Stamps, why: Why): Change[] {
@@ -17,18 +17,26 @@ export function changesOf(olds: Stamps, news: Stamps, why: Why): Change[] {
 }
 
 /** Of the stack's config: credentials by their names, Turso's targets as `group/x` and `database/x`. */
-export function whyIn({ credentials, turso }: Pick<StackModel, "credentials" | "turso">): Why {
-  const all = new Map(
-    [
-      ...credentials,
-      ...(turso?.groups ?? []).map((group) => ({ ...group, name: `group/${group.name}` })),
-      ...(turso?.databases ?? []).map((database) => ({ ...database, name: `database/${database.name}` })),
-    ].map(({ name, reason, ticket }) => [
-      name,
-      { ...(reason !== undefined && { reason }), ...(ticket !== undefined && { ticket }) },
-    ]),
-  );
-  return (name) => all.get(name) ?? {};
+export function whyIn({ credentials, turso, abandon }: Pick<StackModel, "credentials" | "turso" | "abandon">): Why {
+  const { groups = [], databases = [] } = turso ?? {};
+  const all = new Map<string, ReturnType<Why>>([
+    ...credentials.map((credential) => [credential.name, ofCredential(credential, abandon)] as const),
+    ...groups.map((group) => [`group/${group.name}`, textsOf(group)] as const),
+    ...databases.map((database) => [`database/${database.name}`, textsOf(database)] as const),
+  ]);
+  // What config declares no longer may have been of any kind.
+  return (name) => all.get(name) ?? (abandon.includes(name) ? { abandoned: true } : {});
+}
+
+function ofCredential(credential: Credential, abandon: readonly string[]): ReturnType<Why> {
+  const { kind, name } = credential;
+  // Nothing else is accepted by a server of its own, where it could be left.
+  const canBeLeft = kind === "turso" || (kind === "postgres" && !credential.inPlace);
+  return { kind, ...(canBeLeft && abandon.includes(name) && { abandoned: true }), ...textsOf(credential) };
+}
+
+function textsOf({ reason, ticket }: Pick<Change, "reason" | "ticket">): Pick<Change, "reason" | "ticket"> {
+  return { ...(reason !== undefined && { reason }), ...(ticket !== undefined && { ticket }) };
 }
 
 function split(stamps = ""): string[] {

@@ -10,16 +10,13 @@ export interface Inputs {
 
 /** CRUD of a completion; see components/notify/completion.ts. */
 export function completion(notifier: Notifier, why: Why = () => ({})): pulumi.dynamic.ResourceProvider<Inputs, Inputs> {
-  const tell = (olds: Stamps, news: Inputs) =>
-    notifier.tell({ event: "done", stack: stackOf(news), changes: changesOf(olds, news.stamps, why) });
   return {
     diff: (_id, olds, news) => Promise.resolve({ changes: !isDeepStrictEqual(olds.stamps, news.stamps) }),
-    async create(news) {
-      await tell({}, news);
-      return { id: "completion", outs: news };
-    },
+    // As the announcement's: there is nothing to compare with.
+    create: (news) => Promise.resolve({ id: "completion", outs: news }),
     async update(_id, olds, news) {
-      await tell(olds.stamps, news);
+      const changes = changesOf(olds.stamps, news.stamps, why);
+      await notifier.tell({ event: "done", stack: stackOf(news), changes });
       return { outs: news };
     },
   };

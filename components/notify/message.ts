@@ -27,9 +27,10 @@ export function bodyOf(message: Message): string {
   return lines.map(oneLine).join("\n");
 }
 
-function headline({ event, noticeMs = 0, step }: Message): string {
+function headline({ event, noticeMs = 0, step, watched }: Message): string {
   switch (event) {
     case "begin":
+      if (watched !== undefined) return `is watched from now on: ${watched} credential${watched === 1 ? "" : "s"}`;
       return noticeMs > 0 ? `an update begins in ${formatDuration(noticeMs)}` : "an update begins";
     case "done":
       return "an update is done";
@@ -65,7 +66,8 @@ function describe(change: Change, event: Message["event"]): string[] {
 }
 
 /** What becomes of each stamp. */
-function expect({ credential, from, to }: Change): string[] {
+function expect(change: Change): string[] {
+  const { credential, from, to } = change;
   if (credential.includes("/")) return expectOfTarget(from, to);
   const [current, ...others] = to;
   const gone = from.filter((stamp) => !to.includes(stamp));
@@ -73,8 +75,16 @@ function expect({ credential, from, to }: Change): string[] {
   return [
     ...(current === undefined ? [] : [back ? `${current} is current again` : `${current} is current`]),
     ...(others.length === 0 ? [] : [`${others.join(", ")} still accepted; ${others.at(-1) ?? ""} is retired next`]),
-    ...(gone.length === 0 ? [] : [`${gone.join(", ")} retired at the end of this update`]),
+    ...(gone.length === 0 ? [] : [`${gone.join(", ")} ${endOf(change)}`]),
   ];
+}
+
+/** What becomes of those that are live no longer. */
+function endOf({ kind, abandoned }: Change): string {
+  if (abandoned) return "left behind, and may still work";
+  // Turso revokes no token alone.
+  if (kind === "turso") return "no longer delivered; works until it expires or is invalidated";
+  return "retired at the end of this update";
 }
 
 /** Of a Turso target: its marks are the stamp of an invalidation, and `incident` while one is declared. */

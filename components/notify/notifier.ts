@@ -1,5 +1,5 @@
 /** Tells people of an update by every channel that config names. */
-import type { Notify } from "../rotation/model";
+import type { Credential, Notify } from "../rotation/model";
 import { sendEmail } from "./email";
 import { bodyOf, subjectOf } from "./message";
 import { postAlert } from "./webhook";
@@ -12,6 +12,10 @@ export interface Change {
   to: string[];
   reason?: string;
   ticket?: string;
+  /** Left out of a Turso target, and of what config declares no longer. */
+  kind?: Credential["kind"];
+  /** Config lists it under `abandon`: what leaves its stamps is not withdrawn. */
+  abandoned?: true;
 }
 
 export interface Message {
@@ -25,11 +29,18 @@ export interface Message {
   text?: string;
   /** begin: how long the update waits after this message. */
   noticeMs?: number;
+  /** begin, in place of changes: how many credentials are told of from now on. */
+  watched?: number;
 }
 
 export interface Notifier {
   /** Throws only where config says `required`, and never for `failed` and `debt`: the failure that they tell of must be seen. */
-  tell(message: Message): Promise<void>;
+  tell(message: Message): Promise<unknown>;
+}
+
+export interface Channels extends Notifier {
+  /** @returns How many channels took the message; 0 too where there is none. */
+  tell(message: Message): Promise<number>;
 }
 
 /**
@@ -44,10 +55,10 @@ export function notifier(
   settings: Notify | undefined,
   secrets: { webhook: string; smtpPassword: string },
   warn: (line: string) => void,
-): Notifier {
+): Channels {
   return {
     async tell(message) {
-      if (settings === undefined) return;
+      if (settings === undefined) return 0;
       const [subject, body] = [subjectOf(message), bodyOf(message)];
       const { email, required } = settings;
       const attempts: Promise<string | undefined>[] = [];
@@ -55,9 +66,9 @@ export function notifier(
       if (email) attempts.push(sendEmail(email, secrets.smtpPassword, subject, body));
       const failures = (await Promise.all(attempts)).filter((failure) => failure !== undefined);
       const hides = message.event === "failed" || message.event === "debt";
-      if (failures.length === 0) return;
-      if (required && !hides) throw new Error(refusal(message.event, failures));
+      if (failures.length > 0 && required && !hides) throw new Error(refusal(message.event, failures));
       for (const failure of failures) warn(`nobody was told "${subject}" this way: ${failure}`);
+      return attempts.length - failures.length;
     },
   };
 }

@@ -1,21 +1,27 @@
 // Proves exactly what a hook registers: one command that only creates, triggered by stamp and tag, with the value in a secret
-// environment and nowhere else, quiet, after every delivery. Under mocks. Not proven: that it runs (test/engine/notify.test.ts).
+// environment and nowhere else, quiet, after every delivery; and that a program that cannot be run is refused. Under mocks. Not
+// proven: that it runs (test/engine/notify.test.ts).
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { expect, it } from "vitest";
 import { AfterRoll } from "../../components";
 import { registeredBy } from "./registered";
 
-function declare(program: string) {
+const PROGRAM = "./test/fixtures/after-roll/hook.mjs";
+
+function declare() {
   return registeredBy(() => {
     const after = [new random.RandomId("rounds-api", { byteLength: 8 })];
     const value = pulumi.output("value-of-rounds-db");
-    new AfterRoll("rounds-db", { program, credential: "rounds-db", stamp: "2026-11-20", tag: "tag-1", value, after });
+    new AfterRoll("rounds-db", {
+      ...{ program: PROGRAM, credential: "rounds-db", stamp: "2026-11-20" },
+      ...{ tag: "tag-1", value, after },
+    });
   });
 }
 
 it("is one quiet command that waits for the deliveries and gets the value by environment", async () => {
-  const registered = await declare("./deploy.sh");
+  const registered = await declare();
   expect(registered.map(({ what, parent }) => `${parent}/${what}`).sort()).toEqual([
     "/random:index/randomId:RandomId rounds-api",
     "/rollover:command:AfterRoll rounds-db",
@@ -24,7 +30,7 @@ it("is one quiet command that waits for the deliveries and gets the value by env
   const hook = registered.find(({ parent }) => parent === "rounds-db");
   expect(hook?.inputs).toEqual({
     create:
-      "unset PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_ACCESS_TOKEN; exec ./deploy.sh </dev/null >/dev/null 2>&1",
+      "unset PULUMI_CONFIG_PASSPHRASE PULUMI_CONFIG_PASSPHRASE_FILE PULUMI_ACCESS_TOKEN; exec ./test/fixtures/after-roll/hook.mjs </dev/null >/dev/null 2>&1",
     triggers: ["2026-11-20", "tag-1"],
     environment: {
       ...{ ROLLOVER_STACK: "test", ROLLOVER_CREDENTIAL: "rounds-db", ROLLOVER_STAMP: "2026-11-20" },
@@ -45,3 +51,17 @@ it.each(["./deploy.sh --now", "deploy.sh", "./deploy.sh; true", "./$(id)", ""])(
     await expect(registeredBy(build)).rejects.toThrow("is no path of a program; allowed is one such as ./deploy.sh");
   },
 );
+
+it.each([
+  ["./no-such-program.sh", "is not there"],
+  ["./package.json", "cannot be run (EACCES)"],
+  ["./test/fixtures", "is no file"],
+])("refuses %s, which could not be run, and registers no command", async (program, what) => {
+  const args = { program, credential: "rounds-db", stamp: "2026-11-20", tag: "t", value: "v", after: [] };
+  const registered = await registeredBy(() => {
+    expect(() => new AfterRoll("rounds-db", args)).toThrow(
+      `afterRoll of rounds-db: ${program} ${what}; it is to be an executable file, relative to the project's folder: put it there and \`chmod +x\` it (it has to be in the branch that is previewed), or correct the path`,
+    );
+  });
+  expect(registered.filter(({ what: one }) => one.includes("Command"))).toEqual([]);
+});

@@ -14,6 +14,7 @@ import { held, loginsLike, secretOf, servedAs, settled, tryLogin, usualCredentia
 import { tokenCredential } from "./tokens";
 
 const PASSWORD = "smtp-password-0123456789";
+const PROGRAM = "./test/fixtures/after-roll/hook.mjs";
 const HOOK_PATH = "/services/T0AAAAAAA/B0BBBBBBB/hook-secret-0123456789";
 
 interface Run {
@@ -44,7 +45,7 @@ beforeAll(async () => {
   const { ["rounds-db"]: login, ...others } = usualCredentials("2026-11-20");
   const credentials = {
     ...others,
-    "rounds-db": { ...login, afterRoll: "./test/fixtures/after-roll/hook.mjs" },
+    "rounds-db": { ...login, afterRoll: PROGRAM },
     "rounds-turso": tokenCredential(["2026-11-20"]),
   };
   scene = await startScene({ credentials, worker: { settle: "0s", answers: 3, within: "2s" } });
@@ -104,22 +105,16 @@ async function fails(): Promise<string> {
 const changes = () => scene.cloud.cloudflare.calls.filter(({ method }) => method !== "GET");
 
 describe("an update", () => {
-  it("is told before anything is there and when all is delivered, and the program runs in between", async () => {
+  it("that is the first is told before anything is there, in one line, and the program runs", async () => {
     await must(scene.stack.up());
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
-    const names = "rounds-db, rounds-turso, session-key";
-    expect(since()).toEqual([
-      `Rollover local: an update begins: ${names}`,
-      `Rollover local: an update is done: ${names}`,
-    ]);
-    const [begin, done] = mail.mails;
+    expect(since()).toEqual(["Rollover local: is watched from now on: 3 credentials"]);
+    const [begin] = mail.mails;
     const delivered = changes().map(({ at }) => at);
     expect(delivered.length).toBeGreaterThan(0);
     expect(begin?.at).toBeLessThanOrEqual(Math.min(...delivered));
-    expect(done?.at).toBeGreaterThanOrEqual(Math.max(...delivered));
     expect([begin?.tls, begin?.user]).toEqual([true, "rollover"]);
     expect(runs()).toHaveLength(1);
-    expect(done?.at).toBeGreaterThanOrEqual(runs()[0]?.at ?? Infinity);
     await collect();
   });
 
@@ -130,6 +125,13 @@ describe("an update", () => {
     scene.generations("rounds-db", ["2026-11-21", "2026-11-20"]);
     await must(scene.stack.preview());
     expect([since(), runs().length]).toEqual([[], 1]);
+
+    const afterRoll = ["rollover:credentials", "rounds-db", "afterRoll"];
+    scene.edit(afterRoll, "./no-such-program.sh");
+    const { code, stdout, stderr } = await scene.stack.preview();
+    expect(code).not.toBe(0);
+    expect(stdout + stderr).toContain("afterRoll of rounds-db: ./no-such-program.sh is not there; ");
+    scene.edit(afterRoll, PROGRAM);
   });
 
   it("that cannot be announced though it is required stops before anything is minted", async () => {
@@ -157,7 +159,7 @@ describe("an update", () => {
       "Rollover local: an update begins in 2s: rounds-db",
       "Rollover local: an update is done: rounds-db",
     ]);
-    const [begin] = mail.mails.slice(-2);
+    const [begin, done] = mail.mails.slice(-2);
     expect(begin?.text).toBe(
       [
         "Stack local: an update begins in 2s.",
@@ -168,14 +170,14 @@ describe("an update", () => {
         "  ticket: OPS-12",
       ].join("\n"),
     );
-    const first = Math.min(
-      ...changes()
-        .slice(before)
-        .map(({ at }) => at),
-    );
-    expect(first - (begin?.at ?? 0)).toBeGreaterThanOrEqual(2000);
+    const delivered = changes()
+      .slice(before)
+      .map(({ at }) => at);
+    expect(Math.min(...delivered) - (begin?.at ?? 0)).toBeGreaterThanOrEqual(2000);
+    expect(done?.at).toBeGreaterThanOrEqual(Math.max(...delivered));
 
     expect(runs()).toHaveLength(2);
+    expect(done?.at).toBeGreaterThanOrEqual(runs()[1]?.at ?? Infinity);
     const { env, user, args } = runs()[1] ?? { env: {}, user: "", args: [""] };
     expect(args).toEqual([]);
     expect(user).toBe("rounds_20261121");
@@ -231,8 +233,16 @@ describe("an update", () => {
     expect(runs()).toHaveLength(4);
   });
 
-  it("of an emergency does not wait for the longest notice", async () => {
+  it("of an emergency does not wait for the longest notice: an off-boarding, an invalidation", async () => {
     scene.edit(["rollover:notify", "notice"], "1h");
+    scene.generations("session-key", ["2026-11-23"]);
+    await must(scene.stack.up());
+    expect(since()).toEqual([
+      "Rollover local: an update begins: session-key",
+      "Rollover local: an update is done: session-key",
+    ]);
+    expect(mail.mails.at(-1)?.text).toContain("2026-11-22, 2026-11-20 retired at the end of this update");
+    await collect();
     scene.edit(["rollover:turso", "databases", "rounds", "invalidated"], "2026-11-22");
     await must(scene.stack.up());
     expect(since()).toEqual([

@@ -1,5 +1,5 @@
 // Proves, with a real mail server and a real webhook, that an update is told by both channels whichever of them is down, that only
-// `required` lets a dead one stop an update, before it begins, and when an announcement waits. Providers are called directly.
+// `required` lets a dead one stop an update, before it begins, that the first message lists nothing, and when an announcement waits. Providers are called directly.
 // Not proven: that the engine calls them first and last (test/engine/notify.test.ts).
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { announcement, type Inputs } from "../../components/notify/announcement.provider";
@@ -62,7 +62,7 @@ function expectNoSecret(text: string): void {
 
 describe("a message", () => {
   it("goes by both channels, with no header, mention or line of a reason's making", async () => {
-    await channels().tell(rolled);
+    expect(await channels().tell(rolled)).toBe(2);
     expect(warnings).toEqual([]);
     expect(mail.mails).toHaveLength(1);
     expect(mail.mails[0]?.headers).toMatchObject({ subject: SUBJECT, to: "ops@example.com" });
@@ -78,9 +78,10 @@ describe("a message", () => {
   it("goes by the one channel that is set, and by none where nobody is to be told", async () => {
     const warn = (line: string) => void warnings.push(line);
     const webhook = `http://127.0.0.1:${hook.port}/services/${HOOK}`;
-    await notifier({ noticeMs: 0, required: true }, { webhook, smtpPassword: "" }, warn).tell(rolled);
+    const one = notifier({ noticeMs: 0, required: true }, { webhook, smtpPassword: "" }, warn);
+    expect(await one.tell(rolled)).toBe(1);
     expect([posts.length, mail.mails.length]).toEqual([1, 0]);
-    await notifier(undefined, { webhook, smtpPassword: PASSWORD }, warn).tell(rolled);
+    expect(await notifier(undefined, { webhook, smtpPassword: PASSWORD }, warn).tell(rolled)).toBe(0);
     expect([posts.length, mail.mails.length, warnings.length]).toEqual([1, 0, 0]);
   });
 
@@ -89,7 +90,7 @@ describe("a message", () => {
     ["the mail server", () => mail.stop(), /the mail server did not take the mail \(ECONNREFUSED\)/, [0, 1]],
   ])("goes on with a warning where %s is down", async (_what, fails, text, [mails = 0, taken = 0]) => {
     await fails();
-    await channels().tell(rolled);
+    expect(await channels().tell(rolled)).toBe(1);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toMatch(text);
     expectNoSecret(warnings.join());
@@ -98,7 +99,7 @@ describe("a message", () => {
 
   it("goes on with two warnings where both are down, one of them by a wrong password", async () => {
     webhookDown();
-    await channels({}, "wrong-0123456789").tell(rolled);
+    expect(await channels({}, "wrong-0123456789").tell(rolled)).toBe(0);
     expect(warnings.sort()).toEqual([
       expect.stringMatching(/the mail server did not take the mail \(EAUTH, status 535\)/),
       expect.stringMatching(/the webhook answered status 500/),
@@ -143,11 +144,14 @@ describe("an announcement", () => {
     expect(await waited(update(after()))).toBe(true);
     expect(posts[0]).toMatch(/^Rollover prod: an update begins in 400ms: a\n/);
     expect(Date.now() - (mail.mails[0]?.at ?? Infinity)).toBeGreaterThanOrEqual(395);
-    expect(warnings).toEqual(["announced; waiting 400ms (rollover:notify.notice) before anything changes"]);
+    expect(warnings).toEqual([
+      "announced; waiting 400ms (rollover:notify.notice) before any credential changes. Ctrl-C ends the update when the wait is over, with nothing minted; a second Ctrl-C ends it at once",
+    ]);
   });
 
   it.each<[string, Inputs]>([
     ["for an emergency", after({ urgent: ["a"] })],
+    ["for an off-boarding", inputs({ a: "2026-11-20", b: "2026-08-01" })],
     ["for an invalidation", after({}, { "group/production": "2026-11-20" })],
     ["where the notice is longer than an hour", after({ noticeMs: 3_600_001 })],
     ["where there is no notice", after({ noticeMs: 0 })],
@@ -160,9 +164,13 @@ describe("an announcement", () => {
     expect(await waited(update(after({ urgent: ["b"] })))).toBe(true);
   });
 
-  it("of a new stack does not wait", async () => {
-    expect(await waited(provider().create(before))).toBe(false);
-    expect(posts[0]).toContain("- a: none -&gt; 2026-08-01");
+  it("of what nobody was told of before is one line, without a wait and without an end", async () => {
+    const first = inputs({ ...before.stamps, "group/production": "2026-11-20" });
+    expect(await waited(provider().create(first))).toBe(false);
+    await completion(channels()).create({ stamps: first.stamps });
+    const told = "is watched from now on: 2 credentials";
+    expect(posts).toEqual([`Rollover prod: ${told}\nStack prod: ${told}.`]);
+    expect(mail.mails).toHaveLength(1);
   });
 
   it("fails before any wait where it is required and nobody can be told", async () => {

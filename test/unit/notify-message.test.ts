@@ -31,6 +31,25 @@ describe("a message", () => {
     expect(subjectOf(message({ noticeMs: 0 }))).toBe("Rollover prod: an update begins: rounds-db");
   });
 
+  it.each([
+    [1, "1 credential"],
+    [12, "12 credentials"],
+  ])("says in one line that a stack of %i is watched from now on", (watched, counted) => {
+    const first = message({ changes: [], watched });
+    expect(subjectOf(first)).toBe(`Rollover prod: is watched from now on: ${counted}`);
+    expect(bodyOf(first)).toBe(`Stack prod: is watched from now on: ${counted}.`);
+  });
+
+  it.each<[string, Partial<Change>, string]>([
+    ["a login", { kind: "postgres" }, "retired at the end of this update"],
+    ["a Turso token", { kind: "turso" }, "no longer delivered; works until it expires or is invalidated"],
+    ["a login that config abandons", { kind: "postgres", abandoned: true }, "left behind, and may still work"],
+    ["a Turso token that config abandons", { kind: "turso", abandoned: true }, "left behind, and may still work"],
+  ])("says what becomes of %s that config lists no longer", (_what, more, fate) => {
+    const lines = bodyOf(message({ changes: [{ ...roll, ...more, to: ["2026-11-20"] }] })).split("\n");
+    expect(lines.slice(2, 4)).toEqual(["  2026-11-20 is current", `  2026-08-01 ${fate}`]);
+  });
+
   it.each<[string, string[], string[], string, string[]]>([
     [
       "a retirement",
@@ -161,14 +180,47 @@ describe("what changed", () => {
         groups: [{ name: "production", settings: {}, reason: "leak" }],
         databases: [{ name: "rounds", group: "production", settings: {} }],
       },
+      abandon: ["gone", "key", "rounds-api"],
     });
     const olds = { key: "2026-08-01", same: "2026-01-01", gone: "2026-02-01" };
     const news = { same: "2026-01-01", key: "2026-11-20,2026-08-01", "group/production": "2026-11-20" };
     expect(changesOf(olds, news, why)).toEqual([
-      { credential: "gone", from: ["2026-02-01"], to: [] },
+      { credential: "gone", from: ["2026-02-01"], to: [], abandoned: true },
       { credential: "group/production", from: [], to: ["2026-11-20"], reason: "leak" },
-      { credential: "key", from: ["2026-08-01"], to: ["2026-11-20", "2026-08-01"], reason: "left", ticket: "A-1" },
+      {
+        ...{ credential: "key", from: ["2026-08-01"], to: ["2026-11-20", "2026-08-01"], reason: "left", ticket: "A-1" },
+        // A random text is accepted by nobody that could leave it behind.
+        kind: "random",
+      },
     ]);
     expect(changesOf(news, news, why)).toEqual([]);
+  });
+
+  it("is left behind where config abandons what somebody else accepts", () => {
+    const base = { generations: [], deliver: [], output: false };
+    const login = { ...base, kind: "postgres", database: "d", owner: "o", existing: false, login: "l" } as const;
+    const more = { checks: [], grants: [], url: "", quietMs: 0, dropOnDestroy: false };
+    const token = {
+      ...base,
+      kind: "turso",
+      target: { kind: "database", name: "d" },
+      authorization: "read-only",
+    } as const;
+    const why = whyIn({
+      credentials: [
+        { ...login, ...more, name: "login", inPlace: false },
+        { ...login, ...more, name: "same", inPlace: true },
+        { ...token, name: "token", expiration: "90d", permissions: [], attach: [], retired: [] },
+        { ...login, ...more, name: "kept", inPlace: false },
+      ],
+      abandon: ["login", "same", "token"],
+    });
+    expect(["login", "same", "token", "kept"].map((name) => why(name))).toEqual([
+      { kind: "postgres", abandoned: true },
+      // Its one role goes on with another password: there is nothing to leave.
+      { kind: "postgres" },
+      { kind: "turso", abandoned: true },
+      { kind: "postgres" },
+    ]);
   });
 });
