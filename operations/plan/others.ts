@@ -1,6 +1,6 @@
 /** Resources that are no credential and no delivery: a change of them is told too, so that nothing changes unseen. */
 import { z } from "zod";
-import { changesOf } from "../../components/notify/changes";
+import { LONGEST_WAIT_MS, waitOf } from "../../components/notify/announcement.provider";
 import { formatDuration } from "../../components/rotation/duration";
 import { kindOf, nameOf, type Step } from "./shapes";
 
@@ -84,20 +84,15 @@ const announcement = z.object({
   urgent: z.array(z.string()),
   noticeMs: z.int().nonnegative(),
 });
-const LONGEST_WAIT_MS = 3_600_000;
 
-/** As components/notify/announcement.provider.ts does it. */
 function announced({ op, oldState, newState }: Step): string {
   const text = "before anything else, the update is announced";
   const [was, is] = [oldState, newState].map((one) => announcement.safeParse(one?.inputs).data);
   if (!is || op !== "update" || is.noticeMs === 0) return text;
   if (is.noticeMs > LONGEST_WAIT_MS)
     return `${text}; it does not wait: \`npm run notice\` tells of it ${formatDuration(is.noticeMs)} ahead`;
-  const changes = changesOf(was?.stamps ?? {}, is.stamps, () => ({}));
-  const isEmergency = changes.some(({ credential: name }) => is.urgent.includes(name) || name.includes("/"));
-  return isEmergency
-    ? `${text}; as an emergency it does not wait`
-    : `${text}, and waits ${formatDuration(is.noticeMs)}`;
+  const waitMs = waitOf({ stamps: was?.stamps ?? {} }, is);
+  return waitMs === 0 ? `${text}; as an emergency it does not wait` : `${text}, and waits ${formatDuration(waitMs)}`;
 }
 
 /** As components/command/after-roll.ts writes it: the program alone stands in the text that is run. */

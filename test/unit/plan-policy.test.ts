@@ -247,11 +247,15 @@ describe("an announcement", () => {
   };
 
   it("is told with its wait, and without one where it does not wait", () => {
-    expect(said(300_000, [], { key: NOW })).toEqual(["before anything else, the update is announced, and waits 5m"]);
+    expect(said(300_000, [], { key: `${NOW},${OLD}` })).toEqual([
+      "before anything else, the update is announced, and waits 5m",
+    ]);
     expect(said(0, [], { key: NOW })).toEqual(["before anything else, the update is announced"]);
     expect(said(300_000, [], { key: NOW }, "create")).toEqual(["before anything else, the update is announced"]);
     const urgent = ["before anything else, the update is announced; as an emergency it does not wait"];
-    expect(said(300_000, ["key"], { key: NOW })).toEqual(urgent);
+    expect(said(300_000, ["key"], { key: `${NOW},${OLD}` })).toEqual(urgent);
+    // Nothing that is live now stays: whoever holds it is to be kept out.
+    expect(said(300_000, [], { key: NOW })).toEqual(urgent);
     expect(said(300_000, ["other"], { key: OLD, "group/production": NOW })).toEqual(urgent);
     expect(said(86_400_000, [], { key: NOW })[0]).toContain("`npm run notice` tells of it 1d ahead");
     expect(said(300_000, [], {}, "delete")).toEqual(["updates are announced no longer"]);
