@@ -45,7 +45,7 @@ function coursesOf(updates: readonly Records[]): Map<Records, Course> {
     const isBack = announcement !== undefined && announcement.to.join() === completed.get(credential);
     if (completion) {
       const all = [...before, records];
-      const counted = all.findLast((one) => isInPlace(one) && overall(stepsOf(one)) === "done") ?? records;
+      const counted = all.filter((one) => isInPlace(one) && overall(stepsOf(one)) === "done").at(-1) ?? records;
       for (const one of all) courses.set(one, { isOpen: one !== counted && one !== records, isCounted: false });
       courses.set(counted, { isOpen: false, isCounted: true, completion });
       completed.set(credential, completion.to.join());
@@ -60,7 +60,7 @@ function coursesOf(updates: readonly Records[]): Map<Records, Course> {
 }
 
 function doneOf(records: Records, name: AuditRecord["step"]): AuditRecord | undefined {
-  return records.findLast(({ step, result }) => step === name && result === "done");
+  return records.filter(({ step, result }) => step === name && result === "done").at(-1);
 }
 
 /** A minted value is none yet. */

@@ -4,12 +4,11 @@ import type { AuditRecord, AuditRow } from "../../components/audit/record";
 import { parseDuration } from "../../components/rotation/duration";
 import type { Credential, Policy } from "../../components/rotation/model";
 import { dueOf } from "../../components/rotation/due";
-import { heldBy } from "../plan/consumers";
 import { describeDebts } from "../plan/debts";
 import { consumerName, type Summary as Declared } from "../plan/shapes";
 import { describeRetired, tokensIn, tursoDebts } from "../plan/turso";
 import { changesOf } from "./changes";
-import { generationsOf } from "./generations";
+import { generationsOf, isLive } from "./generations";
 import type {
   Age,
   AuditState,
@@ -22,6 +21,7 @@ import type {
   Summary,
 } from "./model";
 import type { Facts } from "./read";
+import { holdersIn, type Standing, standingOf } from "./standing";
 
 const DAY = 86_400_000;
 
@@ -54,14 +54,16 @@ function auditState(rows: readonly AuditRow[] | undefined): AuditState {
 
 /** Those of the stack in config's order, then those that only the audit knows. */
 function credentialsOf(facts: Facts, rows: readonly AuditRow[], debts: Debt[], since: Date): CredentialReport[] {
-  const { outputs, now } = facts;
+  const { outputs, state, now } = facts;
   const records = new Map<string, AuditRecord[]>();
   for (const { record } of rows) records.set(record.credential, [...(records.get(record.credential) ?? []), record]);
   const gone = [...records.keys()].filter((name) => !(name in outputs.credentials) && !name.includes("/"));
   return [...Object.keys(outputs.credentials), ...gone.sort()].flatMap((name) => {
     const declared = outputs.credentials[name];
     const own = records.get(name) ?? [];
-    const of = { declared, records: own, expires: facts.evidence.expires[name] ?? {} };
+    const standing = standingOf(name, declared, state);
+    const kind = declared?.kind ?? "";
+    const of = { kind, standing, records: own, expires: facts.evidence.expires[name] ?? {} };
     const generations = generationsOf(of, now, since);
     if (!declared && generations.length === 0) return [];
     return [
@@ -69,31 +71,40 @@ function credentialsOf(facts: Facts, rows: readonly AuditRow[], debts: Debt[], s
         name,
         kind: declared?.kind ?? "no longer declared",
         change: declared?.change ?? "",
-        age: ageOf(name, declared, facts),
+        age: ageOf(name, declared, standing, facts),
         generations,
-        consumers: declared ? consumersOf(name, declared, own, facts) : [],
+        consumers: declared ? consumersOf(name, declared, standing, own, facts) : [],
         debts: debts.filter((debt) => debt.name === name).length,
       },
     ];
   });
 }
 
-function ageOf(name: string, declared: Declared | undefined, { evidence, now }: Facts): Age {
-  if (!declared) return { days: 0, status: "gone", stale: [] };
+/** One that is not in use yet has no overlap that could end, but may be in the future. */
+function ageOf(
+  name: string,
+  declared: Declared | undefined,
+  { current, previous, next }: Standing,
+  { evidence, now }: Facts,
+): Age {
+  if (!declared) return { days: 0, status: "gone", stale: [], inFuture: [] };
   const maxAgeMs = parseDuration(evidence.credentials[name]?.maxAge);
   const of = {
     name,
     kind: declared.kind as Credential["kind"],
-    generations: declared.live,
+    generations: [current, ...previous],
     ...(maxAgeMs === undefined ? {} : { maxAgeMs }),
   };
-  const found = dueOf(of, policyOf(evidence.policy), now.toISOString().slice(0, 10));
+  const [policy, today] = [policyOf(evidence.policy), now.toISOString().slice(0, 10)];
+  const found = dueOf(of, policy, today);
+  const ahead = dueOf({ ...of, generations: [...next, current, ...previous] }, policy, today);
   return {
     days: found.ageDays,
     ...(found.maxAgeMs === undefined ? {} : { maxDays: Math.floor(found.maxAgeMs / DAY) }),
     ...(found.due === undefined ? {} : { due: found.due }),
     ...(found.rollOn === undefined ? {} : { rollOn: found.rollOn }),
-    ...{ status: found.status, stale: found.stale },
+    status: ahead.status === "overdue" ? "overdue" : found.status,
+    ...{ stale: found.stale, inFuture: ahead.inFuture },
   };
 }
 
@@ -108,17 +119,21 @@ function policyOf(policy: PolicyReport | undefined): Policy | undefined {
 function consumersOf(
   name: string,
   declared: Declared,
+  { current }: Standing,
   records: readonly AuditRecord[],
   { state }: Facts,
 ): ConsumerReport[] {
-  const held = heldBy(state);
+  const holders = holdersIn(state);
   return declared.consumers.map((to) => {
     const consumer = consumerName(to);
     const last = records.filter(({ step, consumer: of }) => step === "deliver" && of === consumer).at(-1);
-    const now = to.worker === undefined ? undefined : held.find(({ worker }) => worker === to.worker);
+    const isFile = to.worker === undefined;
+    const holds = holders.find((one) => one.isFile === isFile && one.consumer === consumer)?.stamps[name] ?? [];
+    // State moves on only when its delivery was attested; an audit that knows of a later failure has the last word.
+    const isWhole = last === undefined || (last.result === "done" && last.attested);
     return {
-      ...{ name: consumer, as: to.as, asked: to.attested },
-      holds: now?.generations[name]?.map(({ stamp }) => stamp) ?? [],
+      ...{ name: consumer, as: to.as, asked: to.attested, holds },
+      attested: to.attested && holds[0] === current && isWhole,
       ...(last && {
         last: {
           at: last.time,
@@ -159,16 +174,11 @@ function summarise(credentials: CredentialReport[], changes: Change[], debts: De
   const consumers = credentials.flatMap((credential) => credential.consumers);
   return {
     credentials: credentials.length - having("gone"),
-    liveGenerations: generations.filter(({ place }) => place === "current" || place === "previous").length,
+    liveGenerations: generations.filter(({ place }) => isLive(place)).length,
     ...{ overdue: having("overdue"), soon: having("soon"), unlimited: having("unlimited") },
-    notAttested: consumers.filter((consumer) => !isAttested(consumer)).length,
+    notAttested: consumers.filter(({ attested }) => !attested).length,
     debts: debts.length,
     rotated: changes.filter(({ rotated }) => rotated).length,
     ...{ failed: ending("failed"), withoutOutcome: ending("no outcome recorded") },
   };
-}
-
-/** State moves on only when its delivery was attested; an audit that knows of a later failure has the last word. */
-export function isAttested({ asked, holds, last }: ConsumerReport): boolean {
-  return asked && holds.length > 0 && (last === undefined || last.attested);
 }

@@ -1,16 +1,17 @@
 /** The generations of one credential: those that the stack's outputs list, and those that the audit remembers. Pure. */
 import type { AuditRecord } from "../../components/audit/record";
 import { compareStamps, parseStamp, stampParts } from "../../components/rotation/stamp";
-import type { Summary as Declared } from "../plan/shapes";
 import type { Generation } from "./model";
+import type { Standing } from "./standing";
 
 const DAY = 86_400_000;
 /** Only these are used for real before anybody gets them: nobody can be asked about a random text or a key. */
 const PROVABLE = new Set(["postgres", "turso"]);
 
 export interface OfCredential {
-  /** Undefined for one that only the audit knows. */
-  declared: Declared | undefined;
+  /** Empty for one that only the audit knows. */
+  kind: string;
+  standing: Standing;
   /** Of this credential alone, oldest first. */
   records: readonly AuditRecord[];
   /** Turso, by stamp. */
@@ -22,7 +23,8 @@ export function generationsOf(of: OfCredential, now: Date, since: Date): Generat
   const done = of.records.filter(({ result }) => result === "done");
   // A step's stamps come from whoever wrote the row: what is no stamp is left out.
   const known = new Set(done.filter(hasValues).flatMap(({ from, to }) => [...from, ...to].filter(isStamp)));
-  for (const stamp of [...(of.declared?.live ?? []), ...(of.declared?.retired ?? [])]) known.add(stamp);
+  const { current, previous, next, retired } = of.standing;
+  for (const stamp of [current, ...previous, ...next, ...retired]) if (stamp !== "") known.add(stamp);
   return [...known]
     .sort((a, b) => compareStamps(b, a))
     .map((stamp) => generationOf(stamp, of, done, now))
@@ -39,13 +41,11 @@ function isStamp(text: string): boolean {
 }
 
 function generationOf(stamp: string, of: OfCredential, done: readonly AuditRecord[], now: Date): Generation {
-  const { declared, records, expires } = of;
+  const { kind, standing, records, expires } = of;
   const minted = done.find((one) => makes(one, stamp));
-  const place = placeOf(stamp, declared);
-  const isLive = place === "current" || place === "previous";
-  const end = isLive ? undefined : endOf(stamp, done);
+  const place = placeOf(stamp, standing);
+  const end = isLive(place) ? undefined : endOf(stamp, done);
   const proof = records.filter((one) => proves(one, stamp)).at(-1);
-  const kind = declared?.kind ?? "";
   return {
     ...{ stamp, place, ageDays: ageDays(stamp, now) },
     ...(minted ? { made: minted.time, madeBy: "audit" } : { made: stampParts(stamp).date, madeBy: "stamp" }),
@@ -62,10 +62,15 @@ export function ageDays(stamp: string, now: Date): number {
   return Math.round((day - Date.parse(`${stampParts(stamp).date}T00:00:00Z`)) / DAY);
 }
 
-function placeOf(stamp: string, declared: Declared | undefined): Generation["place"] {
-  if (declared?.live[0] === stamp) return "current";
-  if (declared?.live.includes(stamp)) return "previous";
-  return declared?.retired.includes(stamp) ? "retired" : "gone";
+export function isLive(place: Generation["place"]): boolean {
+  return place !== "retired" && place !== "gone";
+}
+
+function placeOf(stamp: string, { current, previous, next, retired }: Standing): Generation["place"] {
+  if (stamp === current) return "current";
+  if (previous.includes(stamp)) return "previous";
+  if (next.includes(stamp)) return "next";
+  return retired.includes(stamp) ? "retired" : "gone";
 }
 
 /** What mints says so; a random text appears with its delivery. A first one may be of what was there before: it had none to follow. */

@@ -14,7 +14,8 @@ import { timeline } from "./timeline";
 const LEGEND = [
   ["current", "current"],
   ["previous", "previous, still accepted"],
-  ["retired", "retired, still works"],
+  ["next", "made, not yet in use everywhere"],
+  ["retired", "retired, may still work"],
   ["gone", "gone"],
   ["late", "current and overdue"],
   ["due", "due"],
@@ -64,7 +65,7 @@ export function toHtml(report: Report): string {
           <section aria-labelledby="timeline-title">
             <h2 id="timeline-title">Timeline</h2>
             <ul class="legend" aria-hidden="true">
-              ${LEGEND.filter(([kind]) => kind !== "freeze" || policy?.freeze.length).map(([kind, label]) => markup`<li>${swatch(kind)}${label}</li>`)}
+              ${LEGEND.filter(([kind]) => isShown(kind, report)).map(([kind, label]) => markup`<li>${swatch(kind)}${label}</li>`)}
             </ul>
             ${timeline(report)}
           </section>
@@ -81,6 +82,12 @@ export function toHtml(report: Report): string {
       </body>
     </html>`;
   return `${page.text}\n`;
+}
+
+/** What is rare stands in the legend only where it is in the picture. */
+function isShown(kind: (typeof LEGEND)[number][0], { policy, credentials }: Report): boolean {
+  if (kind === "freeze") return policy !== undefined && policy.freeze.length > 0;
+  return kind !== "next" || credentials.some(({ generations }) => generations.some(({ place }) => place === kind));
 }
 
 function textOf(...files: string[]): string {

@@ -71,12 +71,17 @@ export interface Age {
   status: "fine" | "soon" | "overdue" | "unlimited" | "gone";
   /** Previous generations whose overlap should have ended. */
   stale: string[];
+  /** Live ones whose stamp is more than a day ahead: nobody knows how old they are. */
+  inFuture: string[];
 }
 
 export interface Generation {
   stamp: string;
-  /** `retired`: no longer delivered, may still work. */
-  place: "current" | "previous" | "retired" | "gone";
+  /**
+   * `next`: newer than the current one, and not with every consumer yet: an update failed before. `retired`: no longer
+   * delivered, may still work.
+   */
+  place: "current" | "previous" | "next" | "retired" | "gone";
   /** Time by the audit, or the stamp's day. */
   made: string;
   madeBy: "audit" | "stamp";
@@ -99,8 +104,10 @@ export interface ConsumerReport {
   as: string;
   /** It can be asked which generations it holds. */
   asked: boolean;
-  /** What it was last given, by state; current first. Empty where state does not say (a file). */
+  /** What it was last given, by state; current first. Empty where state does not say (a file of an old state). */
   holds: string[];
+  /** It said that it holds the current generation, and no later delivery failed. */
+  attested: boolean;
   /** By the audit. */
   last?: { at: string; result: Outcome; attested: boolean };
 }

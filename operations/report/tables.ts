@@ -1,5 +1,4 @@
 /** The report's tables, as texts: Markdown and HTML show the same cells. Pure. */
-import { isAttested } from "./describe";
 import type { Age, Change, ConsumerReport, CredentialReport, Generation, Report } from "./model";
 
 export interface Table {
@@ -37,7 +36,7 @@ function credentials(report: Report): Table {
     columns: ["Credential", "Kind", "Current", "Age", "Due", "Planned roll", "Status", "Attested", "Debts"],
     rows: report.credentials.map((credential) => {
       const { name, kind, age, consumers: to } = credential;
-      const attested = to.filter(isAttested).length;
+      const attested = to.filter((one) => one.attested).length;
       return [
         code(name),
         { text: kind === "" ? "–" : kind },
@@ -75,12 +74,16 @@ const STATUS = {
   gone: "no longer declared",
 } as const;
 
-function statusText({ status, stale }: Age): string {
-  return stale.length === 0 ? STATUS[status] : `${STATUS[status]}; retire ${stale.join(", ")}`;
+function statusText({ status, stale, inFuture }: Age): string {
+  return [
+    STATUS[status],
+    ...(inFuture.length === 0 ? [] : [`in the future: ${inFuture.join(", ")}`]),
+    ...(stale.length === 0 ? [] : [`retire ${stale.join(", ")}`]),
+  ].join("; ");
 }
 
-function statusTone({ status, stale }: Age): Pick<Cell, "tone"> {
-  if (status === "overdue") return tone("bad");
+function statusTone({ status, stale, inFuture }: Age): Pick<Cell, "tone"> {
+  if (status === "overdue" || inFuture.length > 0) return tone("bad");
   if (status === "soon" || stale.length > 0) return tone("warn");
   return status === "fine" ? tone("good") : {};
 }
@@ -133,7 +136,7 @@ function generations({ credentials: all }: Report): Table {
       own.map((one) => [
         code(name),
         code(one.stamp),
-        { text: PLACE[one.place], ...tone(one.place === "retired" && "warn") },
+        { text: PLACE[one.place], ...tone(["retired", "next"].includes(one.place) && "warn") },
         { text: one.madeBy === "audit" ? moment(one.made) : `${one.made}, by its stamp`, sort: one.made },
         one.ended === undefined ? NONE : { text: `${moment(one.ended)}, ${one.end ?? ""}`, sort: one.ended },
         proofCell(one),
@@ -146,6 +149,7 @@ function generations({ credentials: all }: Report): Table {
 export const PLACE: Record<Generation["place"], string> = {
   current: "current",
   previous: "previous",
+  next: "made, not yet in use everywhere",
   retired: "retired, may still work",
   gone: "gone",
 };
@@ -167,7 +171,7 @@ function consumers({ credentials: all }: Report): Table {
         code(name),
         code(one.as),
         one.holds.length === 0 ? { text: "not known", sort: "" } : code(one.holds.join(", ")),
-        { text: attestedText(one), ...tone(isAttested(one) ? "good" : "warn") },
+        { text: attestedText(one), ...tone(one.attested ? "good" : "warn") },
         one.last
           ? {
               ...{ text: `${one.last.result} ${moment(one.last.at)}`, sort: one.last.at },
@@ -180,7 +184,7 @@ function consumers({ credentials: all }: Report): Table {
 }
 
 function attestedText(one: ConsumerReport): string {
-  if (isAttested(one)) return "yes";
+  if (one.attested) return "yes";
   return one.asked ? "no" : "no: it cannot be asked";
 }
 

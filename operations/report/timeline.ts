@@ -81,12 +81,8 @@ function barsOf({ generations }: CredentialReport, now: number): Bar[] {
     .sort((a, b) => a.start - b.start)
     .map(({ generation, start }) => {
       const { place, ended, expires = "" } = generation;
-      const isLive = place === "current" || place === "previous";
       // Of one that is gone and whose end nobody recorded, only the beginning is known.
-      const end = Math.max(
-        start,
-        ended !== undefined ? Date.parse(ended) : isLive || place === "retired" ? now : start,
-      );
+      const end = Math.max(start, ended !== undefined ? Date.parse(ended) : place === "gone" ? start : now);
       const expiry = Date.parse(expires);
       const tail = place === "retired" && !Number.isNaN(expiry) ? Math.max(end, expiry) : end;
       const lane = free.findIndex((until) => until <= start);

@@ -11,6 +11,7 @@ const common = { credential: "rounds-db" };
 const at = (from: string[], to: string[], consumer = "rounds-api") => ({ from, to, consumer, attested: true });
 
 type Steps = Parameters<typeof update>[3];
+type Step = Steps[number];
 
 /** One update a list of steps, a minute apart; newest change first. */
 function told(...updates: Steps[]) {
@@ -20,10 +21,10 @@ function told(...updates: Steps[]) {
   return changesOf(chained(records)).map(({ update: id, what, rotated, result }) => ({ id, what, rotated, result }));
 }
 
-const announced = { step: "announce", from: [B], to: [C, B] } as const;
-const minted = { step: "mint", to: [C], proven: true } as const;
-const delivered = { step: "deliver", ...at([B], [C, B]) } as const;
-const completed = { step: "complete", from: [B], to: [C, B] } as const;
+const announced: Step = { step: "announce", from: [B], to: [C, B] };
+const minted: Step = { step: "mint", to: [C], proven: true };
+const delivered: Step = { step: "deliver", ...at([B], [C, B]) };
+const completed: Step = { step: "complete", from: [B], to: [C, B] };
 const roll = `roll ${B} → ${C}`;
 const open = { what: roll, rotated: false, result: "no outcome recorded" };
 
@@ -43,7 +44,7 @@ describe("a roll", () => {
       { id: "u1", what: roll, rotated: true, result: "done" },
     ]);
     // To its second consumer only the next update came.
-    const second = { step: "deliver", ...at([B], [C, B], "mailer") } as const;
+    const second: Step = { step: "deliver", ...at([B], [C, B], "mailer") };
     expect(told([announced, minted, delivered], [second, completed]).map(({ rotated }) => rotated)).toEqual([
       true,
       false,
@@ -59,9 +60,9 @@ describe("a roll", () => {
   });
 
   it("that was taken back is none, and taking it back has nothing to complete", () => {
-    const back = { step: "announce", from: [C, B], to: [B] } as const;
-    const before = { step: "complete", from: [A], to: [B] } as const;
-    const first = [{ step: "deliver", ...at([A], [B]) } as const, before];
+    const back: Step = { step: "announce", from: [C, B], to: [B] };
+    const before: Step = { step: "complete", from: [A], to: [B] };
+    const first = [{ step: "deliver" as const, ...at([A], [B]) }, before];
     expect(told(first, [announced, minted], [back, { step: "retire", from: [C] }])).toEqual([
       { id: "u3", what: `rollback ${C} → ${B}; retirement of ${C}`, rotated: false, result: "done" },
       { id: "u2", ...open },
@@ -114,7 +115,7 @@ describe("over any history of edits, kills and failures", () => {
         list = edit ?? list;
         const [to, text, current = ""] = [list, list.join(), list[0]];
         const listOf = (held: string) => (held === "" ? [] : held.split(","));
-        const steps: [step: Steps[number], apply: () => void][] = [];
+        const steps: [step: Step, apply: () => void][] = [];
         if (state.announced !== text)
           steps.push([{ step: "announce", from: listOf(state.announced), to }, () => (state.announced = text)]);
         if (!state.minted.has(current)) steps.push([{ step: "mint", to: [current] }, () => state.minted.add(current)]);
