@@ -44,8 +44,8 @@ const NEWER = [
   /^undefined variable "vars"\. available variables are/,
 ];
 
-it("is ci, preview and up", () => {
-  expect(files).toEqual(["ci.yml", "preview.yml", "up.yml"]);
+it("is ci, due, preview and up", () => {
+  expect(files).toEqual(["ci.yml", "due.yml", "preview.yml", "up.yml"]);
 });
 
 describe.each(files)("%s", (file) => {
@@ -83,7 +83,7 @@ describe.each(files)("%s", (file) => {
 
   it("uses secrets only behind an environment", () => {
     for (const [, job] of jobs(file)) {
-      if (JSON.stringify(job).includes("secrets.")) expect(job.environment).toMatch(/^(preview|production)$/);
+      if (JSON.stringify(job).includes("secrets.")) expect(job.environment).toMatch(/^(due|preview|production)$/);
     }
   });
 });
@@ -129,6 +129,31 @@ it("updates from the newest main, behind an environment, and prints no outputs",
   expect(all["up"]?.environment).toBe("production");
   expect(all["up"]?.steps[0]?.with).toMatchObject({ ref: "main" });
   expect(all["up"]?.steps.at(-1)?.with).toMatchObject({ command: "up", "suppress-outputs": true });
+});
+
+describe("due.yml", () => {
+  const { on, jobs: all } = workflow("due.yml");
+  const steps = all["due"]?.steps ?? [];
+
+  it("runs main once a day, behind an environment", () => {
+    expect(on).toEqual({
+      schedule: [{ cron: expect.stringMatching(/^\d+ \d+ \* \* \*$/) as string }],
+      workflow_dispatch: null,
+    });
+    expect(all["due"]?.environment).toBe("due");
+    const checkouts = jobs("due.yml").flatMap(([, job]) =>
+      job.steps.filter(({ uses }) => uses?.includes("/checkout@")),
+    );
+    expect(checkouts.map((step) => step.with)).toEqual(
+      checkouts.map(() => ({ ref: "main", "persist-credentials": false })),
+    );
+  });
+
+  it("gives the token for pull requests to one step, which nothing of a package runs in", () => {
+    const holders = steps.filter((step) => JSON.stringify(step).includes("ROLLOVER_PR_TOKEN"));
+    expect(holders.map(({ id }) => id)).toEqual(["propose"]);
+    expect(holders[0]?.run).not.toMatch(/\bnpm\b|\bnode\b/);
+  });
 });
 
 it("tests on each Node that is supported", () => {
@@ -213,6 +238,66 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     git("checkout", "--quiet", "main");
   });
 
+  it("finds the stacks that may be due", () => {
+    expect(script("due.yml", "stacks", {})).toEqual({ stacks: '["prod","staging"]' });
+  });
+
+  it("opens one pull request for what is due, makes it anew, and closes it when nothing is", () => {
+    const long = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+    const stack = (stamp: string) =>
+      `config:\n  rollover:policy: { maxAge: { default: 90d } }\n  rollover:credentials:\n    key: { kind: random, generations: ["${stamp}"] } # a key\n`;
+    const hub = path.join(dir, "gh");
+    fs.writeFileSync(
+      hub,
+      '#!/bin/sh\necho "$@" >> "$ASKED"\nif [ "$1 $2" = "pr list" ]; then printf "%s" "$OPEN"; fi\n',
+      { mode: 0o755 },
+    );
+    const origin = path.join(dir, "origin.git");
+    git("init", "--quiet", "--bare", origin);
+    git("remote", "set-url", "origin", origin);
+    const asked = (OPEN: string, text: string) => {
+      git("checkout", "--quiet", "--detach", base);
+      commit({ "Pulumi.due.yaml": text });
+      git("branch", "--quiet", "--force", "main", "HEAD");
+      git("checkout", "--quiet", "main");
+      const ASKED = path.join(dir, "asked");
+      fs.writeFileSync(ASKED, "");
+      const env = {
+        STACK: "due",
+        GITHUB_STEP_SUMMARY: path.join(dir, "summary"),
+        OPEN,
+        ASKED,
+        PATH: `${dir}:${process.env["PATH"] ?? ""}`,
+      };
+      const { changed, code } = script("due.yml", "due", env, "edit");
+      expect(code).toBe("0");
+      script("due.yml", "due", { ...env, CHANGED: changed ?? "" }, "propose");
+      return fs.readFileSync(ASKED, "utf8").trim().split("\n");
+    };
+    try {
+      const opened = asked("", stack(long(85)));
+      expect(opened.at(-1)).toMatch(
+        /^pr create --base main --head rollover\/due-due --title Roll what is due in due --body-file /,
+      );
+      expect(fs.readFileSync(path.join(dir, "due.md"), "utf8")).toMatch(
+        /^Due by `rollover:policy`.*\n\n- `key`: rotate \d{4}-\d\d-\d\d; it is due by /,
+      );
+      const pushed = git("show", "rollover/due-due:Pulumi.due.yaml");
+      expect(pushed).toContain(`"${long(85)}"], reason: "due by policy" } # a key`);
+      expect(git("--git-dir", origin, "rev-parse", "rollover/due-due")).toBe(git("rev-parse", "rollover/due-due"));
+      expect(git("diff", "--name-only", "main", "rollover/due-due")).toBe("Pulumi.due.yaml");
+      expect(asked("7", stack(long(86))).at(-1)).toMatch(/^pr edit 7 /);
+      expect(git("--git-dir", origin, "show", "rollover/due-due:Pulumi.due.yaml")).toContain(long(86));
+      expect(asked("7", stack(long(1))).at(-1)).toBe("pr close 7 --comment Nothing of this is due any more.");
+      expect(asked("", stack(long(1)))).toHaveLength(1);
+    } finally {
+      git("checkout", "--quiet", "--detach", base);
+      git("branch", "--quiet", "--force", "main", base);
+      git("checkout", "--quiet", "main");
+      git("remote", "set-url", "origin", repository);
+    }
+  });
+
   function git(...args: string[]): string {
     const identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
     const { status, stdout, stderr } = spawnSync("git", [...identity, ...args], { cwd: repository, encoding: "utf8" });
@@ -238,10 +323,10 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     return head;
   }
 
-  /** Runs the step `stacks` of a job as the runner does, and returns what it put out. */
-  function script(file: string, job: string, env: Record<string, string>): Record<string, string> {
-    const run = workflow(file).jobs[job]?.steps.find(({ id }) => id === "stacks")?.run;
-    if (run === undefined) throw new Error(`${file} has no step stacks in ${job}`);
+  /** Runs a step of a job as the runner does, and returns what it put out. */
+  function script(file: string, job: string, env: Record<string, string>, step = "stacks"): Record<string, string> {
+    const run = workflow(file).jobs[job]?.steps.find(({ id }) => id === step)?.run;
+    if (run === undefined) throw new Error(`${file} has no step ${step} in ${job}`);
     const output = path.join(dir, "output");
     fs.writeFileSync(output, "");
     const { status, stderr } = spawnSync("bash", ["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", run], {
