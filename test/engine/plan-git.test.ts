@@ -79,7 +79,7 @@ it("tells what a pull request will do, why, to whom, and what is overdue besides
   scene.generations("rounds-db", [NOW]);
   scene.edit(at("rounds-db", "reason"), "a laptop was stolen: `| @everyone");
   scene.edit(at("rounds-db", "ticket"), "OPS-7");
-  scene.edit(at("rounds-db", "afterRoll"), "./deploy.sh");
+  scene.edit(at("rounds-db", "afterRoll"), "./test/fixtures/after-roll/hook.mjs");
   scene.edit(["rollover:notify"], { email: { host: "127.0.0.1", from: "ops@example.com", to: ["dev@example.com"] } });
   scene.generations("rounds-signing", [NOW, OLD]);
   scene.generations("rounds-turso", [NOW]);
