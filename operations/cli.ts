@@ -1,6 +1,8 @@
 /** The one way in which the commands find a Pulumi CLI and run it. None of them changes anything by it. */
-import { prepareEngine } from "../test/support/engine";
-import { fromPath } from "../test/support/engine/acquire";
+import * as path from "node:path";
+import { defaultCache, prepareEngine } from "../test/support/engine";
+import { fromCache, fromPath } from "../test/support/engine/acquire";
+import { engineEnvironment, homeOf } from "../test/support/engine/home";
 import { type Finished, run } from "../test/support/engine/process";
 import { unlessQuick } from "./console";
 
@@ -27,24 +29,52 @@ const BACKEND = [
 
 /** The user's own CLI with their login and settings, or else one of the project's. */
 export async function findCli(): Promise<Cli> {
-  const log = (line: string) => process.stderr.write(`engine: ${line}\n`);
+  const own = await ownCli();
+  if (own) return own;
+  const engine = await prepareEngine({ log, ways: ["npm", "go-build"] });
+  return { pulumi: engine.pulumi, env: engine.env(told()) };
+}
+
+/** The same for reading state, and only where there is one already: nothing is fetched or built. */
+export async function readyCli(): Promise<Cli | undefined> {
+  const own = await ownCli();
+  if (own) return own;
+  const cache = path.resolve(defaultCache());
+  const home = homeOf(cache, path.resolve(__dirname, ".."));
+  const env = { ...engineEnvironment(home, []), ...told() };
+  const kept = await fromCache({ path: "", engines: path.join(cache, "engines"), env, log }, ["npm", "go-build"]);
+  return kept && { pulumi: kept.pulumi, env };
+}
+
+async function ownCli(): Promise<Cli | undefined> {
   const { env } = process;
   const found = await fromPath({ path: env["PATH"] ?? "", engines: "", env, log });
-  if ("pulumi" in found) return { pulumi: found.pulumi, env };
-  const engine = await prepareEngine({ log, ways: ["npm", "go-build"] });
-  const told = Object.fromEntries(BACKEND.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
-  return { pulumi: engine.pulumi, env: engine.env(told) };
+  return "pulumi" in found ? { pulumi: found.pulumi, env } : undefined;
+}
+
+function told(): NodeJS.ProcessEnv {
+  const { env } = process;
+  return Object.fromEntries(BACKEND.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
+}
+
+function log(line: string): void {
+  process.stderr.write(`engine: ${line}\n`);
 }
 
 /** Says on standard error what it waits for, where that takes longer than 2 s. */
-export function pulumi(cli: Cli, { cwd, stack }: Where, args: string[]): Promise<Finished> {
+export function pulumi(
+  cli: Cli,
+  { cwd, stack }: Where,
+  args: string[],
+  timeoutMs: number = TIMEOUT_MS,
+): Promise<Finished> {
   const flags = ["--non-interactive", "--color", "never", ...(stack === undefined ? [] : ["--stack", stack])];
   const words = args.slice(
     0,
     [...args, "-"].findIndex((arg) => arg.startsWith("-")),
   );
   return unlessQuick(`pulumi ${words.join(" ")}`, () =>
-    run(cli.pulumi, [...args, ...flags], { cwd, env: cli.env, timeoutMs: TIMEOUT_MS }),
+    run(cli.pulumi, [...args, ...flags], { cwd, env: cli.env, timeoutMs }),
   );
 }
 

@@ -3,12 +3,15 @@
  * of keysets also `--restore STAMP`, a key out of the backup, and `--emergency`, a new key and no other;
  * `--due` edits what is due by rollover:policy; `--holder WHO` rolls what somebody may have seen;
  * `--revoke group/NAME...` stamps invalidations of Turso groups and databases.
- * It changes no credential: that is the next `pulumi up`. Exit code 0 done or nothing due, 1 refused (nothing changed), 2 wrong usage.
+ * It changes no credential: that is the next `pulumi up`. Exit code 0 done or nothing due, 1 refused (nothing changed), 2 wrong
+ * usage, 7 something stays overdue by an enforced policy (what could be edited was).
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { Command } from "commander";
-import { parseStamp, STAMP_ALLOWED } from "../components/rotation/stamp";
+import { addDays } from "../components/rotation/calendar";
+import { parseStamp, STAMP_ALLOWED, stampParts } from "../components/rotation/stamp";
+import type { Stamp } from "../components/rotation/model";
 import { ConfigError } from "../components/rotation/problem";
 import { exitWith, parsed } from "./command";
 import { jsonLine, say } from "./console";
@@ -24,6 +27,8 @@ import type { Why } from "./stack-file/why";
 /** What an edit says besides: of `--due` what it left alone, of `--holder` what it cannot end. */
 interface Made extends Edited {
   skipped?: Skipped[];
+  overdue?: Skipped[];
+  enforce?: boolean;
   invalidate?: { target: string; credentials: string[]; command: string }[];
   unending?: { credential: string; why: string }[];
 }
@@ -42,12 +47,18 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
     if (value !== undefined && parseStamp(value) === undefined)
       return complain(2, `${flag} ${JSON.stringify(value)} is no stamp; allowed: ${STAMP_ALLOWED}`);
   }
+  const today = now.toISOString().slice(0, 10);
+  const stamp = parseStamp(options.stamp) ?? today;
+  // Somewhere it is tomorrow already. A later one would never be due.
+  const last = addDays(today, 1);
+  if (stampParts(stamp).date > last)
+    return complain(2, `--stamp ${stamp} is in the future; allowed: a day up to ${last}, which is tomorrow in UTC`);
   try {
     const text = readText(file);
-    const made = await edited(text, command.args, options, now);
-    if (made.text !== text) replaceFile(file, made.text);
+    const made = await edited(text, command.args, options, stamp, now);
+    if (made.text !== text) replaceFile(file, text, made.text);
     print(made, options.configFile ?? path.basename(file), options);
-    return 0;
+    return made.enforce && made.overdue?.length ? 7 : 0;
   } catch (error) {
     if (error instanceof Refusal || error instanceof ConfigError)
       return complain(1, `${error.message}\nNothing was changed.`);
@@ -55,11 +66,16 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   }
 }
 
-async function edited(text: string, names: readonly string[], options: Options, now: Date): Promise<Made> {
+async function edited(
+  text: string,
+  names: readonly string[],
+  options: Options,
+  stamp: Stamp,
+  now: Date,
+): Promise<Made> {
   const { reason, ticket, holder } = options;
   const why: Why = { ...(reason !== undefined && { reason }), ...(ticket !== undefined && { ticket }) };
   const exact = options.stamp !== undefined;
-  const stamp = parseStamp(options.stamp) ?? now.toISOString().slice(0, 10);
   const never: HasExpired = () => false;
   if (options.revoke) {
     const targets = names.flatMap((name) => parseTarget(name) ?? []);
@@ -69,9 +85,8 @@ async function edited(text: string, names: readonly string[], options: Options, 
     return clearing(text, options, now, (hasExpired) => editDue(text, names, stamp, hasExpired, why));
   }
   if (holder !== undefined) {
-    const made = await clearing(text, options, now, (hasExpired) =>
-      editHolder(text, holder, { stamp, exact, hasExpired }, why),
-    );
+    // An emergency waits for no state: expired stamps are cleared by the next rotation.
+    const made = editHolder(text, holder, { stamp, exact, hasExpired: never }, why);
     return {
       ...made,
       invalidate: made.invalidate.map((one) => ({ ...one, command: commandFor(one.target, options) })),
@@ -110,22 +125,29 @@ async function clearing<T extends Edited>(
 }
 
 /** As a shell takes it, whatever stands in the reason. */
-function commandFor(target: string, { reason = "", ticket, stack, configFile }: Options): string {
+function commandFor(target: string, { reason = "", ticket, stack, cwd, configFile }: Options): string {
   const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-  const where = configFile === undefined ? `--stack ${quote(stack ?? "")}` : `--config-file ${quote(configFile)}`;
+  const file = configFile === undefined ? `--stack ${quote(stack ?? "")}` : `--config-file ${quote(configFile)}`;
+  const where = cwd === "." ? file : `${file} --cwd ${quote(cwd)}`;
   const of = ticket === undefined ? "" : ` --ticket ${quote(ticket)}`;
   return `npm run rotate -- --revoke ${target} --reason ${quote(reason)}${of} ${where}`;
 }
 
 function print(made: Made, file: string, options: Options): void {
-  const { changes, skipped = [], invalidate, unending } = made;
+  const { changes, skipped = [], overdue = [], invalidate, unending } = made;
   if (options.json) {
-    jsonLine({ edited: changes, skipped, file, ...(invalidate && { invalidate }), ...(unending && { unending }) });
+    const rest = {
+      ...(overdue.length > 0 && { overdue }),
+      ...(invalidate && { invalidate }),
+      ...(unending && { unending }),
+    };
+    jsonLine({ edited: changes, skipped, file, ...rest });
   } else if (made.diff !== "") {
     process.stdout.write(`--- ${file}\n+++ ${file}\n${made.diff}`);
-  } else process.stdout.write(skipped.length > 0 ? "nothing was edited\n" : "nothing is due\n");
+  } else process.stdout.write(skipped.length + overdue.length > 0 ? "nothing was edited\n" : "nothing is due\n");
   for (const note of made.notes) say(note);
   for (const { credential, why } of skipped) say(`${credential} ${why}`);
+  for (const { credential, why } of overdue) say(`${credential} is overdue: ${why}`);
   for (const { target, credentials, command } of invalidate ?? []) {
     say(
       `Only an invalidation ends the old tokens of ${credentials.join(", ")}, and with them every other of ${target}:`,
@@ -135,15 +157,21 @@ function print(made: Made, file: string, options: Options): void {
   for (const { credential, why } of unending ?? []) say(`Nobody can end this: ${credential}, ${why}`);
 }
 
-/** By a rename in the same folder, so that no reader ever sees half a file; a link stays a link. */
-function replaceFile(file: string, text: string): void {
+/**
+ * By a rename in the same folder, so that no reader ever sees half a file; a link stays a link. Refused where the file is no
+ * longer what was read: another command or an editor has been quicker.
+ */
+function replaceFile(file: string, was: string, text: string): void {
   const target = fs.realpathSync(file);
   const temporary = `${target}.${process.pid}.tmp`;
   try {
     fs.writeFileSync(temporary, text, { mode: fs.statSync(target).mode, flag: "wx" });
+    if (fs.readFileSync(target, "utf8") !== was)
+      throw new Refusal(`${file} was changed by somebody else meanwhile; run the command again`);
     fs.renameSync(temporary, target);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
+    if (error instanceof Refusal) throw error;
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
     throw new Refusal(`${file} cannot be written (${code})`);
   }
@@ -154,4 +182,4 @@ function complain(code: number, text: string): number {
   return code;
 }
 
-if (require.main === module) exitWith(main(process.argv.slice(2), new Date()));
+if (require.main === module) exitWith(() => main(process.argv.slice(2), new Date()));

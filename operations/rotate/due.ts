@@ -1,12 +1,16 @@
 /** What `--due` edits: retires what has had its overlap, and rolls what is due or nearly so. The day is the caller's. */
 import { dueOf, freezeOn, type Due } from "../../components/rotation/due";
-import type { Credential } from "../../components/rotation/model";
+import { formatDuration } from "../../components/rotation/duration";
+import type { Credential, Policy } from "../../components/rotation/model";
+import { DAY_MS } from "../../components/rotation/policy";
 import { listed } from "../../components/rotation/problem";
-import { type Action, applied, entryOf, type Today } from "../stack-file/credential";
+import { stampParts } from "../../components/rotation/stamp";
+import { applied, entryOf, type Today } from "../stack-file/credential";
 import { type Change, edit, type Edited } from "../stack-file/edit";
-import { placesOf } from "../stack-file/reach";
+import { asList } from "../stack-file/keyset";
+import { type Place, placesOf, refuseFurther } from "../stack-file/reach";
 import { readStackFile } from "../stack-file/read";
-import { parse, Refusal } from "../stack-file/text";
+import { parse, parseEdited, Refusal } from "../stack-file/text";
 import type { Why } from "../stack-file/why";
 
 export interface Skipped {
@@ -14,8 +18,16 @@ export interface Skipped {
   why: string;
 }
 
+export interface DueEdit extends Edited {
+  skipped: Skipped[];
+  /** What stays overdue with the edit. */
+  overdue: Skipped[];
+  /** Whether the policy is enforced: then `overdue` is a failure. */
+  enforce: boolean;
+}
+
 /** What `--due` would do with a credential that day. */
-type Step = { action: "retire" | "rotate"; times: number; why: string } | { skip: string };
+type Step = { action: "retire" | "rotate"; times: number; why: string; list?: true } | { skip: string };
 
 /**
  * Of one credential it either retires or rolls, never both on one day: an update lies between the two.
@@ -29,7 +41,7 @@ export function editDue(
   day: string,
   hasExpired: Today["hasExpired"] = () => false,
   why: Why = {},
-): Edited & { skipped: Skipped[] } {
+): DueEdit {
   const document = parse(text);
   for (const name of names) entryOf(document, name);
   const { credentials, policy } = readStackFile(text);
@@ -41,12 +53,7 @@ export function editDue(
   const freeze = freezeOn(policy, day);
   const skipped: Skipped[] = [];
   const edited = edit(text, (whole) => {
-    const made = {
-      text: whole,
-      notes: [] as string[],
-      changes: [] as Change[],
-      places: found.flatMap((one) => placesOf(one.name)),
-    };
+    const made = { text: whole, notes: [] as string[], changes: [] as Change[], places: [] as Place[] };
     if (!policy && credentials.every(({ maxAgeMs }) => maxAgeMs === undefined))
       made.notes.push("rollover:policy is not set, so nothing is ever due");
     for (const { name, step } of found) {
@@ -55,46 +62,72 @@ export function editDue(
         skipped.push({ credential: name, why: "skip" in step ? step.skip : frozen });
         continue;
       }
-      const { action, times } = step;
-      const one = attempt(made.text, name, action, times, { stamp: day, exact: false, hasExpired }, why);
+      const one = attempt(made.text, name, step, { stamp: day, exact: false, hasExpired }, why);
       if (typeof one === "string") {
         skipped.push({ credential: name, why: one });
         continue;
       }
       made.text = one.text;
+      made.places.push(...placesOf(name));
       made.notes.push(`${name} ${step.why}`, ...one.notes);
-      for (const stamp of one.stamps) made.changes.push({ credential: name, action, stamp, why: step.why });
+      for (const stamp of one.stamps)
+        made.changes.push({ credential: name, action: step.action, stamp, why: step.why });
     }
     return made;
   });
-  return { ...edited, skipped };
+  const after = readStackFile(edited.text).credentials.filter(({ name }) => chosen.some((one) => one.name === name));
+  const overdue = after.flatMap((credential) => overdueOf(credential, policy, day));
+  return { ...edited, skipped, overdue, enforce: policy?.enforce ?? false };
+}
+
+function overdueOf(credential: Credential, policy: Policy | undefined, day: string): Skipped[] {
+  const { maxAgeMs = Infinity, inFuture, status } = dueOf(credential, policy, day);
+  if (status !== "overdue") return [];
+  const old = credential.generations.flatMap((stamp) => {
+    const age = Date.parse(day) - Date.parse(stampParts(stamp).date);
+    if (inFuture.includes(stamp)) return [`${stamp} is in the future`];
+    if (age <= maxAgeMs) return [];
+    return [`${stamp} is ${age / DAY_MS} days old, and ${formatDuration(maxAgeMs)} is the most`];
+  });
+  return [{ credential: credential.name, why: old.join("; ") }];
 }
 
 function stepOf(credential: Credential, due: Due, day: string): Step | undefined {
   const { generations } = credential;
-  const { stale, rollOn = "", due: last = "" } = due;
+  const { stale, inFuture, rollOn = "", due: last = "" } = due;
   if (stale.length > 0) {
     const why = `holds ${listed(stale)}, whose overlap is over`;
     return { action: "retire", times: stale.length, why };
   }
-  if (due.status === "unlimited" || rollOn > day) return undefined;
-  if ("atOnce" in credential && credential.atOnce)
-    return { skip: "is written as `generation`, for an emergency: write `generations` again, then it is rolled" };
+  const [current = ""] = generations;
+  if (due.status === "overdue" && inFuture.includes(current))
+    return {
+      skip: `holds ${current}, whose day is yet to come: roll it by its name, and ${current} is retired in its time`,
+    };
+  if (due.due === undefined || rollOn > day) return undefined;
   if (generations.length > 1)
     return { skip: `is due by ${last}, but its overlap is open: ${generations.at(-1) ?? ""} is to be retired first` };
-  return { action: "rotate", times: 1, why: `is due by ${last}, and its day is ${rollOn}` };
+  const why = `is due by ${last}, and its day is ${rollOn}`;
+  return { action: "rotate", times: 1, why, ...("atOnce" in credential && credential.atOnce && { list: true }) };
 }
 
-/** A form that cannot be edited keeps nothing else from being rolled; the text is why. */
-function attempt(text: string, name: string, action: Action, times: number, today: Today, why: Why) {
+/** A form that cannot be edited, or that another shares, keeps nothing else from being rolled; the text is why. */
+function attempt(text: string, name: string, step: Exclude<Step, { skip: string }>, today: Today, why: Why) {
   const made = { text, stamps: [] as string[], notes: [] as string[] };
   try {
-    for (let count = 0; count < times; count++) {
-      const one = applied(made.text, name, action, today, why);
+    const before = parse(text);
+    if (step.list) {
+      // An emergency left it so, and has long been through: it is time to roll again.
+      made.text = asList(name, text, entryOf(before, name));
+      made.notes.push(`${name}: \`generation\` is a list again, so that the keys overlap`);
+    }
+    for (let count = 0; count < step.times; count++) {
+      const one = applied(made.text, name, step.action, today, why);
       made.text = one.text;
       made.stamps.push(one.stamp);
       made.notes.push(...one.notes);
     }
+    refuseFurther(before, parseEdited(made.text), placesOf(name));
     return made;
   } catch (error) {
     if (error instanceof Refusal) return `cannot be edited: ${error.message.replace(`${name}: `, "")}`;

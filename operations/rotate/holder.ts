@@ -21,7 +21,7 @@ export interface Left extends Edited {
 /** Throws Refusal where nobody of that name holds anything. */
 export function editHolder(text: string, who: string, today: Today, why: Why): Left {
   const { credentials, turso } = readStackFile(text);
-  const held = credentials.filter(({ holders }) => holders?.includes(who));
+  const held = credentials.filter(({ holders }) => holders?.some((one) => isSame(one, who)));
   if (held.length === 0) throw unknown(who, credentials);
   const edited = edit(text, (whole) => {
     const made = {
@@ -41,6 +41,11 @@ export function editHolder(text: string, who: string, today: Today, why: Why): L
     return made;
   });
   return { ...edited, invalidate: invalidations(held, turso), unending: held.flatMap(unendingOf) };
+}
+
+/** Nobody has two addresses that differ in the case of letters. */
+function isSame(one: string, other: string): boolean {
+  return one.toLowerCase() === other.toLowerCase();
 }
 
 function unknown(who: string, credentials: Credential[]): Refusal {
@@ -89,11 +94,11 @@ function withoutHolder(text: string, name: string, who: string): string {
   const list = { name, key: pair.key, node: pair.value, items, stamps };
   const edited = spliced(
     text,
-    changed(text, list, (one) => one === who, undefined),
+    changed(text, list, (one) => isSame(one, who), undefined),
   );
   const left: unknown = entryOf(parseEdited(edited), name).get("holders");
   const found = isSeq(left) ? left.items.map((item) => (isScalar(item) ? String(item.value) : "")) : [];
-  if (found.join("\n") !== stamps.filter((one) => one !== who).join("\n")) throw new Refusal(form);
+  if (found.join("\n") !== stamps.filter((one) => !isSame(one, who)).join("\n")) throw new Refusal(form);
   return edited;
 }
 

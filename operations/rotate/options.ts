@@ -57,7 +57,8 @@ export function withOptions(command: Command): Command {
     .option("--stamp <stamp>", "the stamp to add, in place of today's (UTC) next free one")
     .addHelpText(
       "after",
-      "\nExit code: 0 edited, or nothing is due; 1 refused, and nothing was changed; 2 wrong usage.\n\n" +
+      "\nExit code: 0 edited, or nothing is due; 1 refused, and nothing was changed; 2 wrong usage; " +
+        "7 something stays overdue and rollover:policy is enforced: what could be edited was.\n\n" +
         "Examples:\n" +
         '  npm run rotate -- rounds-db --reason "the laptop of Ann" --ticket OPS-12 --stack prod\n' +
         "  npm run rotate -- --due --stack prod\n" +

@@ -5,7 +5,7 @@ import type { Stamp } from "../../components/rotation/model";
 import { listed } from "../../components/rotation/problem";
 import type { Edit, Plan } from "./credential";
 import * as lists from "./lists";
-import { eolOf, lineStart, nextLine, rangeOf, Refusal, type Splice } from "./text";
+import { eolOf, lineStart, nextLine, rangeOf, Refusal, spliced, type Splice } from "./text";
 
 export function isKeyset(entry: YAMLMap): boolean {
   return isKeysetKind(entry.get("kind"));
@@ -77,6 +77,16 @@ export function planEmergency(name: string, text: string, entry: YAMLMap, nextFo
         `${live.length === 1 ? "it" : "they"} signed or encrypted. Write \`generations\` again afterwards, for the next roll`,
     ],
   };
+}
+
+/** `generations: [STAMP]` in place of `generation: STAMP`: the same is live, and the next roll has an overlap. */
+export function asList(name: string, text: string, entry: YAMLMap): string {
+  const { key, item } = singleOf(name, entry);
+  const stamp = lists.stampOf(item, name);
+  return spliced(text, [
+    { ...rangeOf(key), text: "generations" },
+    { ...rangeOf(item), text: `["${stamp}"]` },
+  ]);
 }
 
 function requireKeyset(name: string, entry: YAMLMap, why: string): void {
