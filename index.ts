@@ -17,6 +17,7 @@ import {
   RateLimits,
   rawConfig,
   SigningKeyset,
+  singleIn,
   stampsOf,
   summariesOf,
   TursoOrganization,
@@ -133,7 +134,8 @@ function declareCloudflare(): cloudflare.Provider | undefined {
 function declareAnnouncement(): Announcement[] {
   if (!stack.audit && !stack.notify) return [];
   const noticeMs = stack.notify?.noticeMs ?? 0;
-  return [new Announcement("update", { stamps: stampsOf(stack), urgent: urgentIn(stack), noticeMs })];
+  const how = { urgent: urgentIn(stack), single: singleIn(stack), noticeMs };
+  return [new Announcement("update", { stamps: stampsOf(stack), ...how })];
 }
 
 /** After all that is delivered: the programs that config names, then whoever was told first. */

@@ -26,7 +26,7 @@ export { EncryptionKeyset } from "./keyset/encryption-keyset";
 export type { KeysetArgs } from "./keyset/keyset";
 export { SigningKeyset } from "./keyset/signing-keyset";
 export { deliveryOrder, verifiersOf } from "./rotation/delivery-order";
-export { policyOf, stampsOf, summariesOf, urgentIn } from "./rotation/summary";
+export { policyOf, singleIn, stampsOf, summariesOf, urgentIn } from "./rotation/summary";
 export { CLOUDFLARE_API, parseStack } from "./rotation/config";
 export { rawConfig } from "./rotation/raw-config";
 export type * from "./rotation/model";

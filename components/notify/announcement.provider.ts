@@ -12,6 +12,8 @@ export interface Inputs {
   stamps: Stamps;
   /** Names whose change does not wait. */
   urgent: string[];
+  /** Names whose every change drops what was live: that alone does not make it urgent. */
+  single?: string[];
   /** Milliseconds to wait after the message. */
   noticeMs: number;
 }
@@ -51,17 +53,17 @@ export function announcement(
 export function waitOf({ stamps }: Pick<Inputs, "stamps">, news: Inputs): number {
   const changes = changesOf(stamps, news.stamps, () => ({}));
   if (changes.length === 0 || news.noticeMs > LONGEST_WAIT_MS) return 0;
-  return changes.some((change) => isEmergency(change, news.urgent)) ? 0 : news.noticeMs;
+  return changes.some((change) => isEmergency(change, news)) ? 0 : news.noticeMs;
 }
 
 /** Somebody is kept out, or something that broke is taken back: each minute of notice would be one more of that. */
-function isEmergency({ credential, from, to }: Change, urgent: string[]): boolean {
+function isEmergency({ credential, from, to }: Change, { urgent, single = [] }: Inputs): boolean {
   // What ends at a Turso target, as an incident does, stops nothing.
   if (isTarget(credential)) return to.some((mark) => !from.includes(mark));
   const stamps = from.filter((mark) => mark !== "adopted");
   const keepsNone = stamps.length > 0 && !stamps.some((stamp) => to.includes(stamp));
   const [current = ""] = to;
-  return urgent.includes(credential) || keepsNone || from.indexOf(current) > 0;
+  return urgent.includes(credential) || (keepsNone && !single.includes(credential)) || from.indexOf(current) > 0;
 }
 
 function isTarget(name: string): boolean {

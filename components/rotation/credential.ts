@@ -76,6 +76,7 @@ export function parseCredential(
     generations,
     deliver: deliveries.map((placed) => placed.delivery),
     output: fields.flag("output", false),
+    ...(fields.has("generation") ? { single: true as const } : {}),
     ...parseOperating(fields),
   };
   const own = kind === undefined ? Object.values(OWN).flat() : OWN[kind];

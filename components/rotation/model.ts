@@ -40,6 +40,8 @@ export interface CredentialBase {
   deliver: Delivery[];
   /** Whether the current value is also a (secret) stack output. */
   output: boolean;
+  /** Written as `generation`: a roll keeps no previous one. */
+  single?: true;
   /** People who may have seen its values: `npm run rotate -- --holder` rolls what one of them held. */
   holders?: string[];
   /** In place of the policy's. */

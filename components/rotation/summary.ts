@@ -40,6 +40,13 @@ export function urgentIn({ credentials }: StackModel): string[] {
   return credentials.flatMap((credential) => ("atOnce" in credential && credential.atOnce ? [credential.name] : []));
 }
 
+/** Credentials whose every roll drops what was live; it is no sign of an emergency, and breaks at once, so the notice is needed most. */
+export function singleIn({ credentials }: StackModel): string[] {
+  return credentials.flatMap((credential) =>
+    credential.single === true || (credential.kind === "postgres" && credential.inPlace) ? [credential.name] : [],
+  );
+}
+
 function summarise(credential: Credential, stack: StackModel) {
   const { kind, generations, deliver: to, reason, ticket, holders } = credential;
   const probed = new Set(stack.workers.filter(({ probe }) => probe !== undefined).map(({ name }) => name));

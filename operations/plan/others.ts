@@ -82,6 +82,7 @@ function sayingOf(step: Step): string | undefined {
 const announcement = z.object({
   stamps: z.record(z.string(), z.string()),
   urgent: z.array(z.string()),
+  single: z.array(z.string()).default([]),
   noticeMs: z.int().nonnegative(),
 });
 

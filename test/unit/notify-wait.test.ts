@@ -6,7 +6,12 @@ import { waitOf } from "../../components/notify/announcement.provider";
 
 const [A, B, C] = ["2026-08-01", "2026-11-20", "2026-11-21"];
 const live = (...stamps: string[]) => stamps.join();
-const wait = (name: string, was: string | undefined, is: string | undefined, more: { urgent?: string[] } = {}) =>
+const wait = (
+  name: string,
+  was: string | undefined,
+  is: string | undefined,
+  more: { urgent?: string[]; single?: string[] } = {},
+) =>
   waitOf(
     { stamps: was === undefined ? {} : { [name]: was } },
     { stamps: is === undefined ? {} : { [name]: is }, urgent: [], noticeMs: 300_000, ...more },
@@ -39,6 +44,12 @@ it.each<[string, string, string | undefined, string | undefined]>([
   ["an incident of what was invalidated before", "group/production", B, live(B, "incident")],
 ])("%s does not wait", (_what, name, was, is) => {
   expect(wait(name, was, is)).toBe(0);
+});
+
+it("waits for a roll of what never keeps a previous one: it breaks at once, and nobody was kept out", () => {
+  expect(wait("key", A, B, { single: ["key"] })).toBe(300_000);
+  expect(wait("key", A, B, { single: ["other"] })).toBe(0);
+  expect(wait("key", A, B, { single: ["key"], urgent: ["key"] })).toBe(0);
 });
 
 it("does not wait for a change of what is urgent, and waits beside one", () => {

@@ -51,8 +51,13 @@ export function login(name: string, stamp: string, more: Partial<Resource> = {},
   });
 }
 
-export function announcement(noticeMs: number, stamps: Record<string, string>, urgent: string[] = []): Resource {
-  return resource("Announcement", "announcement", { inputs: { stamps, urgent, noticeMs } });
+export function announcement(
+  noticeMs: number,
+  stamps: Record<string, string>,
+  urgent: string[] = [],
+  single: string[] = [],
+): Resource {
+  return resource("Announcement", "announcement", { inputs: { stamps, urgent, single, noticeMs } });
 }
 
 export interface TokenMore {

@@ -2,7 +2,7 @@
 // prove that an update is announced.
 import { describe, expect, it } from "vitest";
 import { parseStack } from "../../components/rotation/config";
-import { policyOf, stampsOf, summariesOf, urgentIn } from "../../components/rotation/summary";
+import { policyOf, singleIn, stampsOf, summariesOf, urgentIn } from "../../components/rotation/summary";
 import { changed } from "./config-fixture";
 
 describe("what an update is announced by", () => {
@@ -37,6 +37,7 @@ describe("what an update is announced by", () => {
       changed({
         set: {
           "credentials/emergency": { ...signing, generation: "2026-11-20", holders: ["a@example.com"] },
+          "credentials/rounds-db/inPlace": true,
           "credentials/rounds-turso/expiration": "180d",
           "credentials/all-turso/expiration": "180d",
           policy,
@@ -44,12 +45,13 @@ describe("what an update is announced by", () => {
       }),
     );
     expect(urgentIn(stack)).toEqual(["emergency"]);
+    expect(singleIn(stack)).toEqual(["rounds-db", "emergency"]);
     expect(policyOf(stack)).toEqual({ warnBefore: "10d", overlap: "2d", enforce: false, freeze: [] });
     expect(summariesOf(stack)["emergency"]).toMatchObject({
       maxAge: "180d",
       change: "breaks at once",
       holders: ["a@example.com"],
     });
-    expect(summariesOf(stack)["rounds-db"]).toMatchObject({ maxAge: "90d", change: "overlaps" });
+    expect(summariesOf(stack)["rounds-db"]).toMatchObject({ maxAge: "90d", change: "breaks at once" });
   });
 });
