@@ -1,0 +1,293 @@
+// Proves on the real engine that `npm run rotate -- --holder WHO` and `pulumi up` end all that somebody took along: each old login,
+// session key and signing key is refused, each old Turso token is listed as debt until the printed command, run as it stands, and
+// one more update end it too; what only others hold keeps its value; the audit says who, why and under which ticket, and nothing
+// holds a secret. Not: what the leaver did with them before, nor systems that took copies and that config does not name.
+import { execFile } from "node:child_process";
+import { createHmac, randomBytes } from "node:crypto";
+import * as fs from "node:fs";
+import * as path from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { readAudit, verifyChain } from "../../components/audit/read";
+import type { AuditRecord } from "../../components/audit/record";
+import { sign, signingKeys } from "../../components/jws/worker";
+import type { Plan } from "../../operations/plan/describe";
+import { placesOf, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
+import { must, type Scene, startScene } from "../support/scene";
+import { newToken, shown, signing } from "./keysets";
+import { runPlan } from "./plan-run";
+import { held, openSession, secretOf, servedAs, settled, tryLogin, usualCredentials } from "./rounds";
+import { statusOf, tokenCredential, workerSays } from "./tokens";
+
+const CHECKOUT = path.resolve(__dirname, "../..");
+const [LEAVER, STAYER] = ["a@example.com", "b@example.com"];
+const [NOW, BEFORE] = ["2026-08-01", "2026-05-01"];
+const HELD = ["rounds-db", "rounds-signing", "rounds-turso", "session-key"];
+const file = `tmp/off-boarding-${randomBytes(4).toString("hex")}/local.jsonl`;
+
+let scene: Scene;
+let sampled: ReturnType<typeof sampleArguments>;
+let session: Awaited<ReturnType<typeof openSession>>;
+/** What the leaver copied, under each of the two generations. */
+const copies: Awaited<ReturnType<typeof copy>>[] = [];
+/** The stamp that the command chose. */
+let stamp = "";
+let command = "";
+let printed = "";
+const secrets = new Map<string, Secret>();
+
+beforeAll(async () => {
+  sampled = sampleArguments();
+  const credentials: Record<string, Record<string, unknown>> = {
+    ...usualCredentials(BEFORE),
+    "rounds-signing": signing("keyset", [BEFORE], { maxTokenAge: "10m" }),
+    "rounds-turso": tokenCredential([BEFORE]),
+  };
+  for (const name of HELD) credentials[name] = { ...credentials[name], holders: [LEAVER, STAYER] };
+  credentials["partner-key"] = {
+    ...{ kind: "random", length: 40, generations: [NOW], holders: [STAYER] },
+    deliver: [{ worker: "rounds-api", as: "PARTNER_KEY" }],
+  };
+  scene = await startScene({
+    credentials,
+    worker: { settle: "0s", answers: 3 },
+    cloud: { vault: false, cloudflare: { scripts: { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "600" } } } } },
+  });
+  scene.edit(["rollover:audit"], { file });
+  scene.stack.options.env = { GITHUB_ACTOR: "octocat", GITHUB_SHA: "c0ffee", GITHUB_RUN_ID: "42" };
+  await must(scene.stack.up());
+  await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
+  await remember();
+  copies.push(await copy());
+  for (const name of HELD) scene.generations(name, [NOW, BEFORE]);
+  await must(scene.stack.up());
+  await remember();
+  copies.push(await copy());
+  session = await openSession(secretOf(scene, "DATABASE_URL"));
+});
+
+afterAll(async () => {
+  sampled.stop();
+  await session.end();
+  await scene.stop();
+  fs.rmSync(path.join(CHECKOUT, path.dirname(file)), { recursive: true, force: true });
+});
+
+it("before, everything that the leaver copied works, the previous generations too", async () => {
+  expect(await whatWorks()).toEqual({
+    logins: ["rounds_20260501 as rounds_owner", "rounds_20260801 as rounds_owner"],
+    session: "open",
+    sessions: [200, 200],
+    tokens: ["200", "200"],
+    forged: ["200", "200"],
+    turso: [200, 200],
+  });
+});
+
+it("the command prints what it drops, what only an invalidation ends, and what nobody can end", async () => {
+  const who = ["--holder", LEAVER, "--reason", "left", "--ticket", "OPS-7"];
+  const { stdout, stderr } = await rotate(...who);
+  [, stamp = ""] = /rounds-db: (\S+) is the only generation from the next update on/.exec(stderr) ?? [];
+  expect(stamp).toMatch(/^\d{4}-\d\d-\d\d$/);
+  for (const name of HELD) expect(stderr).toContain(`${name}: ${stamp} is the only generation from the next update on`);
+  expect(stdout).toContain(`+      generation: "${stamp}"`);
+  expect(stderr).not.toContain("partner-key");
+  expect(stderr).toContain("Only an invalidation ends the old tokens of rounds-turso");
+  expect(stderr.match(/Nobody can end this: \S+,/g)).toEqual(["Nobody can end this: session-key,"]);
+  const commands = [...stderr.matchAll(/^ {2}(npm run rotate -- --revoke .+)$/gm)].map(([, text = ""]) => text);
+  expect(commands).toHaveLength(1);
+  [command = ""] = commands;
+  expect(command).toContain("--revoke group/default --reason 'left' --ticket 'OPS-7'");
+
+  const text = fs.readFileSync(scene.configFile, "utf8");
+  expect(text).not.toContain(LEAVER);
+  await expect(rotate(...who)).rejects.toThrow(`"${LEAVER}" is no holder of a credential of this stack`);
+  expect(fs.readFileSync(scene.configFile, "utf8")).toBe(text);
+});
+
+it("one update: all of it is refused but the Turso tokens, which are listed as debt", async () => {
+  const before = (await audited()).length;
+  await must(scene.stack.up());
+  await remember();
+  expect(await whatWorks()).toEqual({
+    logins: ["28P01", "28P01"],
+    session: "57P01",
+    sessions: [401, 401],
+    tokens: ["401 unknown-key", "401 unknown-key"],
+    forged: ["401 unknown-key", "401 unknown-key"],
+    turso: [200, 200],
+  });
+  expect(kept()).toEqual(["PARTNER_KEY", "ROLLOVER_PROBE_TOKEN"]);
+  await consumersWork();
+
+  const { credentials, expires } = (await scene.stack.outputs()) as {
+    credentials: Record<string, { holders?: string[] }>;
+    expires: Record<string, Record<string, string>>;
+  };
+  for (const name of [...HELD, "partner-key"]) expect(credentials[name]?.holders).toEqual([STAYER]);
+  for (const old of [NOW, BEFORE])
+    expect(Date.parse(expires["rounds-turso"]?.[old] ?? "")).toBeGreaterThan(Date.now() + 29 * 86_400_000);
+  expect(await debts()).toEqual([
+    expect.stringContaining(`rounds-turso: the token ${BEFORE} is retired and works until `),
+    expect.stringContaining(`rounds-turso: the token ${NOW} is retired and works until `),
+  ]);
+
+  const records = (await audited()).slice(before);
+  const change = `${NOW},${BEFORE}>${stamp}`;
+  expect(
+    records
+      .filter(({ result }) => result === "done")
+      .map(short)
+      .sort(),
+  ).toEqual(
+    [
+      ...HELD.flatMap((name) => ["announce", "deliver", "complete"].map((step) => `${name} ${step} ${change}`)),
+      ...["rounds-db", "rounds-turso"].map((name) => `${name} mint >${stamp}`),
+      ...[NOW, BEFORE].map((old) => `rounds-db retire ${old}>`),
+    ].sort(),
+  );
+  expectWhy(records);
+});
+
+it("changes nothing more with a second update", async () => {
+  await must(scene.stack.up(["--expect-no-changes"]));
+});
+
+it("the printed command and one more update end the Turso tokens too", async () => {
+  const before = (await audited()).length;
+  const { stderr } = await shell(command);
+  expect(stderr).toContain("group default: every token of it and of its database dies with the next update");
+  const { invalidations } = await plan();
+  expect(invalidations).toMatchObject([{ kind: "group", name: "default" }]);
+  expect(invalidations[0]?.retired.map((token) => token.stamp).sort()).toEqual([BEFORE, NOW]);
+  await must(scene.stack.up());
+  await remember();
+  expect((await whatWorks()).turso).toEqual([401, 401]);
+  expect(await debts()).toEqual([]);
+  expect(kept()).toEqual(["PARTNER_KEY", "ROLLOVER_PROBE_TOKEN"]);
+  await consumersWork();
+  await settled(scene);
+
+  const records = (await audited()).slice(before);
+  const steps = records.filter(({ result }) => result === "done").map(short);
+  for (const step of [/^group\/default invalidate /, /^rounds-turso mint /, /^rounds-turso deliver /])
+    expect(steps.filter((one) => step.test(one))).toHaveLength(1);
+  expectWhy(records);
+});
+
+it("no file, record, state or output holds a secret", () => {
+  for (const token of scene.cloud.turso.tokensMinted()) secrets.set(token, { name: "a Turso token", value: token });
+  for (const { name, value } of [...secrets.values()].filter(({ name }) => name.endsWith("JWT_KEYS")))
+    for (const { k } of (JSON.parse(value) as { keys: { k: string }[] }).keys)
+      secrets.set(k, { name: `a key of ${name}`, value: k });
+  expect(secrets.size).toBeGreaterThan(20);
+  const places = [
+    ...placesOf(scene, sampled.seen),
+    { name: "the audit", files: [path.join(CHECKOUT, file)] },
+    { name: "what the commands printed", text: printed },
+    { name: "Postgres's log", files: [scene.cloud.postgres.logFile] },
+  ];
+  expect(scanForLeaks({ secrets: [...secrets.values()], places })).toEqual([]);
+});
+
+/** All that the Worker holds now, and a token that it signs. */
+async function copy() {
+  return { secrets: held(scene).secrets, token: await newToken(scene) };
+}
+
+/** What the leaver still gets with what they copied. Sessions and one token a key are made up, with the copied keys. */
+async function whatWorks() {
+  const copied = (name: string) => copies.map(({ secrets: { [name]: value = "" } }) => value);
+  const forged = copied("JWT_KEYS").map((keys) => sign(signingKeys(keys), ROUND, { ttlSeconds: 600 }));
+  return {
+    logins: await Promise.all(copied("DATABASE_URL").map(tryLogin)),
+    session: session.state(),
+    sessions: await Promise.all(copied("SESSION_KEY").map(sessionSignedWith)),
+    tokens: await Promise.all(copies.map(({ token }) => shown(scene, token))),
+    forged: await Promise.all(forged.map(async (token) => shown(scene, await token))),
+    turso: await Promise.all(copied("TURSO_AUTH_TOKEN").map((token) => statusOf(scene, token))),
+  };
+}
+
+const ROUND = { rid: "made-up", idx: 0, total: 10, seed: "", filtersHash: "", filtersKey: "{}", ver: 1 };
+
+async function sessionSignedWith(key: string): Promise<number> {
+  const id = "made-up";
+  const headers = { "x-session": `${id}.${createHmac("sha256", key).update(id).digest("hex")}` };
+  return (await fetch(`${scene.cloud.workerUrl("rounds-api")}session`, { headers })).status;
+}
+
+async function consumersWork(): Promise<void> {
+  expect(await servedAs(scene)).toBe(`rounds_${stamp.replaceAll("-", "")}`);
+  expect(await sessionSignedWith(secretOf(scene, "SESSION_KEY"))).toBe(200);
+  expect(await shown(scene, await newToken(scene))).toBe("200");
+  expect(await workerSays(scene)).toMatchObject({ ok: true });
+}
+
+/** The Worker's secrets whose value somebody copied. */
+function kept(): string[] {
+  const { secrets: now } = held(scene);
+  const old = new Set(copies.flatMap((one) => Object.values(one.secrets)));
+  return Object.keys(now)
+    .filter((name) => old.has(now[name] ?? ""))
+    .sort();
+}
+
+async function remember(): Promise<void> {
+  // Secret only because they stand beside a canary.
+  const isPublic = (name: string) => /\.canaries\..*\.(on|tag)$/.test(name);
+  for (const secret of await secretsOf(scene, ["rounds-api"]))
+    if (secret.value.length >= 16 && !isPublic(secret.name)) secrets.set(secret.value, secret);
+}
+
+function rotate(...args: string[]) {
+  const all = ["--require", "tsx/cjs", "operations/rotate.ts", ...args, "--config-file", scene.configFile];
+  return run(process.execPath, all);
+}
+
+/** As somebody does who copies the line. */
+function shell(line: string) {
+  return run("sh", ["-c", line]);
+}
+
+async function run(program: string, args: string[]) {
+  const env = { ...process.env };
+  delete env["PULUMI_STACK"];
+  const result = await promisify(execFile)(program, args, { cwd: CHECKOUT, env, timeout: 60_000 });
+  printed += result.stdout + result.stderr;
+  return result;
+}
+
+async function plan(): Promise<Plan> {
+  const { code, stdout, stderr } = await runPlan(scene, [
+    "--stack",
+    "local",
+    "--config-file",
+    scene.configFile,
+    "--json",
+  ]);
+  printed += stdout + stderr;
+  expect(code, stderr).toBe(0);
+  return JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Plan;
+}
+
+/** As the plan of no change lists them. */
+async function debts(): Promise<string[]> {
+  return (await plan()).debts.map(({ name, what }) => `${name}: ${what}`).sort();
+}
+
+async function audited(): Promise<AuditRecord[]> {
+  const rows = await readAudit({ file, required: true }, CHECKOUT, {});
+  expect(verifyChain(rows)).toEqual({ ok: true, head: rows.at(-1)?.hash });
+  return rows.map(({ record }) => record);
+}
+
+const short = ({ credential, step, from, to }: AuditRecord): string =>
+  `${credential} ${step} ${from.join()}>${to.join()}`;
+
+/** Each step of it says who, why and under which ticket. */
+function expectWhy(records: AuditRecord[]): void {
+  const why = { actor: "octocat", reason: "left", ticket: "OPS-7", commit: "c0ffee", error: "" };
+  for (const record of records) expect(record).toMatchObject(why);
+  expect(new Set(records.map(({ update }) => update)).size).toBe(1);
+}
