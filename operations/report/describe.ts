@@ -49,7 +49,7 @@ function auditState(rows: readonly AuditRow[] | undefined): AuditState {
   const count = { rows: rows.length };
   return chain.ok
     ? { state: "whole", ...count, head: chain.head }
-    : { state: "broken", ...count, seq: chain.seq, why: chain.why };
+    : { state: "broken", ...count, seq: chain.seq, why: chain.why, more: chain.more };
 }
 
 /** Those of the stack in config's order, then those that only the audit knows. */

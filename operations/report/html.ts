@@ -146,10 +146,15 @@ function cellOf({ text, sort, tone, code, wide }: Cell, label: string, isFirst: 
   const shown = code === true ? markup`<code>${unbroken(text)}</code>` : markup`<bdi>${unbroken(text)}</bdi>`;
   // Without a value: not worth a line of a card.
   const classes = [tone ?? "", wide ? "wide" : "", text === "–" ? "none" : ""].filter((one) => one !== "").join(" ");
-  const more = markup`data-label="${label}"${sort !== undefined && markup` data-sort="${sort}"`}${classes !== "" && markup` class="${classes}"`}`;
+  const more = markup`data-label="${label}"${sort !== undefined && sortOf(sort)}${classes !== "" && markup` class="${classes}"`}`;
   return isFirst
     ? markup`<th role="rowheader" scope="row" ${more}>${shown}</th>`
     : markup`<td role="cell" ${more}>${shown}</td>`;
+}
+
+/** A number is sorted by its value, a text by the alphabet. */
+function sortOf(sort: string | number): Markup {
+  return typeof sort === "number" ? markup` data-number="${sort}"` : markup` data-sort="${sort}"`;
 }
 
 /** Dates and times are not broken at their hyphens. */

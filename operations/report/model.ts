@@ -1,4 +1,5 @@
 /** The report as data: what `--json` prints, and what Markdown and HTML are made from. Named public fields only, none of them secret. */
+import type { Break } from "../../components/audit/read";
 
 export interface Report {
   stack: string;
@@ -20,7 +21,8 @@ export type AuditState =
   | { state: "none" }
   /** `head` is the last row's hash: a report that is kept shows by it whether rows were cut off since. */
   | { state: "whole"; rows: number; head: string }
-  | { state: "broken"; rows: number; seq: number; why: string };
+  /** `more`: the breaks after the first. */
+  | { state: "broken"; rows: number; seq: number; why: string; more: Break[] };
 
 export interface PolicyReport {
   /** Durations as config has them. */

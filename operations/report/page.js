@@ -17,9 +17,13 @@ for (const table of document.querySelectorAll("table")) {
 }
 
 function sort(body, column, sign) {
-  const key = (row) => row.cells[column].dataset.sort ?? row.cells[column].textContent.trim();
+  const key = ({ cells }) => {
+    const { number, sort = cells[column].textContent.trim() } = cells[column].dataset;
+    return number === undefined ? sort : Number(number);
+  };
+  const compare = (a, b) => (typeof a === "number" && typeof b === "number" ? a - b : collator.compare(a, b));
   const rows = [...body.rows].map((row) => ({ row, key: key(row) }));
   // What has no value stands last, whichever way.
-  rows.sort((a, b) => (a.key === "" ? 1 : 0) - (b.key === "" ? 1 : 0) || sign * collator.compare(a.key, b.key));
+  rows.sort((a, b) => (a.key === "" ? 1 : 0) - (b.key === "" ? 1 : 0) || sign * compare(a.key, b.key));
   body.append(...rows.map(({ row }) => row));
 }

@@ -50,6 +50,13 @@ export type Evidence = z.infer<typeof evidence>;
 
 /** Throws Refusal, ConfigError or the audit's error, each with what to do. */
 export async function readFacts(source: Source, now: Date, sinceMs: number): Promise<Facts> {
+  const known = await readState(source);
+  const audit = source.audit ? auditOf(source, known.stack) : undefined;
+  return { ...known, now, sinceMs, rows: audit && (await readRows(audit, source.cwd)) };
+}
+
+/** Throws Refusal. */
+export async function readState(source: Source): Promise<Pick<Facts, "stack" | "state" | "outputs" | "evidence">> {
   const cli = await findCli();
   const shown = await pulumi(cli, source, ["stack", "export"]);
   // Its text is not passed on: what went wrong is the user's to see, in their own terminal.
@@ -62,12 +69,7 @@ export async function readFacts(source: Source, now: Date, sinceMs: number): Pro
   const [known, more] = [outputs.safeParse(stackOutputs), evidence.safeParse(stackOutputs)];
   if (!known.success || !more.success) throw new Refusal("the outputs in state are not those of this program");
   const stack = stackOf(state.resources[0]?.urn) ?? source.stack?.split("/").at(-1) ?? "";
-  const audit = source.audit ? auditOf(source, stack) : undefined;
-  return {
-    ...{ stack, now, sinceMs, state },
-    ...{ outputs: known.data, evidence: more.data },
-    rows: audit && (await readRows(audit, source.cwd)),
-  };
+  return { stack, state, outputs: known.data, evidence: more.data };
 }
 
 /** The name of the selected stack. Throws Refusal. */
@@ -92,14 +94,26 @@ export function auditOf({ cwd, configFile }: Pick<Source, "cwd" | "configFile">,
   return audit;
 }
 
-/** Throws Refusal: a report that silently lacked its evidence would be worse than none. */
+/** Of a file that is not there no rows. Throws Refusal: a report that silently lacked its evidence would be worse than none. */
 export async function readRows(audit: Audit, cwd: string): Promise<AuditRow[]> {
   try {
     return await readAudit(audit, cwd, process.env);
   } catch (error) {
-    const why = error instanceof Error ? (error.message.split("\n")[0] ?? "") : "unknown error";
-    throw new Refusal(`the audit cannot be read: ${why}. Or add --no-audit, for a report from state alone`);
+    throw new Refusal(`the audit cannot be read: ${whyOf(error)}. Or add --no-audit, for a report from state alone`);
   }
+}
+
+/** As they are to be verified: without a file there is nothing that could be whole. Throws Refusal. */
+export async function readRowsToVerify(audit: Audit, cwd: string, missing: "empty" | "throws"): Promise<AuditRow[]> {
+  try {
+    return await readAudit(audit, cwd, process.env, { missing });
+  } catch (error) {
+    throw new Refusal(`the audit cannot be verified: ${whyOf(error)}`);
+  }
+}
+
+function whyOf(error: unknown): string {
+  return error instanceof Error ? (error.message.split("\n")[0] ?? "") : "unknown error";
 }
 
 /** `urn:pulumi:STACK::PROJECT::...` */

@@ -1,4 +1,5 @@
 /** The report's tables, as texts: Markdown and HTML show the same cells. Pure. */
+import type { Break } from "../../components/audit/read";
 import type { Age, Change, ConsumerReport, CredentialReport, Generation, Report } from "./model";
 
 export interface Table {
@@ -256,8 +257,16 @@ export function auditText({ audit, at }: Report): string {
     case "none":
       return "From the stack's state alone: no audit is configured, or none was to be read.";
     case "whole":
+      // Which of the two, the rows cannot say: `--verify` asks for it.
+      if (audit.rows === 0) return "From the stack's state, and an audit that holds no row yet, or none any more.";
       return `From the stack's state and an audit of ${audit.rows} rows whose chain is whole at ${moment(at)}.`;
     case "broken":
-      return `The audit's chain is broken at row ${audit.seq} of ${audit.rows}: ${audit.why}. What follows rests on rows that may be forged.`;
+      return `The audit's chain is broken at row ${audit.seq} of ${audit.rows}: ${audit.why}${alsoAt(audit.more)}. What follows rests on rows that may be forged.`;
   }
+}
+
+function alsoAt(more: Break[]): string {
+  const shown = more.slice(0, 10).map(({ seq }) => seq);
+  const others = more.length > shown.length ? ` and ${more.length - shown.length} more` : "";
+  return more.length === 0 ? "" : `; and at ${more.length === 1 ? "row" : "rows"} ${shown.join(", ")}${others}`;
 }

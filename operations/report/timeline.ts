@@ -27,7 +27,7 @@ interface Bar {
   generation: Generation;
   start: number;
   end: number;
-  /** Until when a retired token works, where that is after `end`. */
+  /** Until when one that is retired works, where that is after `end`. */
   tail: number;
   lane: number;
 }
@@ -84,7 +84,8 @@ function barsOf({ generations }: CredentialReport, now: number): Bar[] {
       // Of one that is gone and whose end nobody recorded, only the beginning is known.
       const end = Math.max(start, ended !== undefined ? Date.parse(ended) : place === "gone" ? start : now);
       const expiry = Date.parse(expires);
-      const tail = place === "retired" && !Number.isNaN(expiry) ? Math.max(end, expiry) : end;
+      // What has no date at which it ends works now.
+      const tail = place === "retired" ? Math.max(end, Number.isNaN(expiry) ? now : expiry) : end;
       const lane = free.findIndex((until) => until <= start);
       const at = lane === -1 ? free.length : lane;
       // Behind the current one stands its due date.

@@ -156,6 +156,15 @@ it("verifies the audit, and names the row that somebody changed", async () => {
     fs.writeFileSync(file, `${lines.slice(0, -2).join("\n")}\n`);
     expect(await withFile("--verify")).toMatchObject({ code: 0 });
     expect(await withFile("--verify", "--head", found.head)).toMatchObject({ code: 1 });
+    fs.writeFileSync(file, "");
+    const emptied = await withFile("--verify");
+    expect(emptied).toMatchObject({ code: 1 });
+    expect(emptied.stdout).toContain("it holds no row, and the stack has 2 credentials");
+    fs.rmSync(file);
+    const missing = await withFile("--verify");
+    expect(missing).toMatchObject({ code: 1, stdout: "" });
+    expect(missing.stderr).toContain(`there is no audit file ${folder}/local.jsonl`);
+    expect(await withFile("--verify", "--head", "0".repeat(64))).toMatchObject({ code: 0 });
   } finally {
     fs.writeFileSync(file, text);
   }

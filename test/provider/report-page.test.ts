@@ -18,13 +18,14 @@ const page = toHtml(report);
 let browser: Browser;
 let server: http.Server;
 let address: string;
+let served = page;
 /** Paths that anybody asked the server for. */
 const asked: string[] = [];
 
 beforeAll(async () => {
   server = http.createServer((request, response) => {
     asked.push(request.url ?? "");
-    response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(page);
+    response.writeHead(200, { "content-type": "text/html; charset=utf-8" }).end(served);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   address = `http://127.0.0.1:${(server.address() as AddressInfo).port}/report`;
@@ -44,7 +45,12 @@ interface View {
 }
 
 /** The page as it is seen; whatever goes wrong in it, or leaves it, is the test's failure. */
-async function open({ width, scheme, javaScriptEnabled = true }: View, work: (page: Page) => Promise<void>) {
+async function open(
+  { width, scheme, javaScriptEnabled = true }: View,
+  work: (page: Page) => Promise<void>,
+  shown = page,
+) {
+  served = shown;
   const context = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: scheme,
@@ -133,6 +139,32 @@ it("the timeline has one bar a generation, each with its name, and what is due",
     expect(gone.x + gone.width).toBeLessThan(current.x);
     expect(await tab.locator("rect.late").count()).toBe(2); // mail-key's, and the legend's
   });
+});
+
+it("sorts numbers by their value", async () => {
+  const [first, ...others] = report.credentials;
+  const [one] = first?.consumers ?? [];
+  if (!first || !one) throw new Error("the fixture has no consumer");
+  const attested = (...all: boolean[]) => all.map((is) => ({ ...one, attested: is }));
+  const ages = [-30, 5, 200];
+  const lists = [attested(true, false), attested(true, false, false), attested(true)];
+  const credentials = [first, ...others].slice(0, 3).map((credential, index) => ({
+    ...{ ...credential, consumers: lists[index] ?? [] },
+    age: { ...credential.age, days: ages[index] ?? 0 },
+  }));
+  await open(
+    desktop,
+    async (tab) => {
+      const sorted = async (heading: string) => {
+        await tab.locator("#credentials thead th", { hasText: heading }).getByRole("button").press("Enter");
+        return tab.locator("#credentials tbody th").allInnerTexts();
+      };
+      const [half, third, whole] = credentials.map(({ name }) => name);
+      expect(await sorted("Attested")).toEqual([third, half, whole]);
+      expect(await sorted("Age")).toEqual([half, third, whole]);
+    },
+    toHtml({ ...report, credentials }),
+  );
 });
 
 it("without JavaScript only sorting is missing", async () => {

@@ -110,10 +110,13 @@ it("a retirement that failed leaves a generation that may still work, whatever t
       { step: "retire", from: [A], result: "failed" },
     ]),
   );
-  for (const given of [{}, { rows }]) {
+  const withAudit = { rows };
+  for (const given of [{}, withAudit]) {
     const { report, places, age } = reportOf({ declared: make.postgres([B]), resources, ...given });
     expect(places).toEqual({ [B]: "current", [A]: "retired" });
     expect(report.debts).toMatchObject([{ name: "rounds-db" }]);
+    // Hatched from its end until now, where its end is known.
+    expect(toHtml(report).match(/class="tail"/g) ?? []).toHaveLength(given === withAudit ? 2 : 1);
     // Of the live ones none is too old.
     expect(age.status).toBe("soon");
   }

@@ -109,6 +109,33 @@ describe("a broken audit", () => {
     expect(verifiedText(verify(rows.slice(0, -3), head))).toMatch(/^The audit is broken: .*cut off at its end/);
   });
 
+  it("that holds nothing, where the state has something, is not whole, unless its head was noted as such", () => {
+    const nothing = verify([], undefined, 3);
+    expect(nothing).toMatchObject({ ok: false, rows: 0 });
+    expect(verifiedText(nothing)).toMatch(/^The audit is broken: it holds no row, and the stack has 3 credentials: /);
+    expect(verify([], "a".repeat(64), 3)).toMatchObject({ ok: false });
+    const whole = { ok: true, rows: 0, head: "0".repeat(64) };
+    expect(verify([], "0".repeat(64), 3)).toEqual(whole);
+    expect(verify([], undefined, 0)).toEqual(whole);
+    const report = describeReport({ ...year(), rows: [] });
+    expect(toMarkdown(report)).toContain("an audit that holds no row yet, or none any more");
+  });
+
+  it("is told with every break", () => {
+    const rows = tampered().filter(({ seq }) => seq !== 9 && seq !== 20);
+    const found = verify(rows, undefined);
+    expect(found).toMatchObject({ ok: false, seq: 5, more: [{ seq: 9 }, { seq: 20 }] });
+    expect(verifiedText(found).split("\n")).toEqual([
+      expect.stringMatching(/^The audit is broken at row 5 of \d+: /),
+      expect.stringMatching(/^And at row 9: .*rows were taken out/),
+      expect.stringMatching(/^And at row 20: .*rows were taken out/),
+      "",
+    ]);
+    const report = describeReport({ ...year(), rows });
+    expect(report.audit).toMatchObject({ state: "broken", more: [{ seq: 9 }, { seq: 20 }] });
+    expect(toMarkdown(report)).toContain("; and at rows 9, 20. What follows");
+  });
+
   it("does not count another stack's rows that share it", () => {
     const others = chained(
       roll("x", "2026-11-20T08:00:00Z", "rounds-db", ["2026-11-16"], ["2026-11-20"], { stack: "prod" }),
