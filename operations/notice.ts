@@ -2,15 +2,18 @@
  * `npm run notice -- --stack S`: announces what `npm run rotate -- --due` will roll, `rollover:notify.notice` ahead of its day.
  * Run once a day it announces each roll once: it keeps no record, so a second run on a day announces again, and a day without
  * a run announces nothing. What is late already is rolled without it.
- * Exit code 0 announced, or nothing to announce; 1 refused, or somebody must be told (`required`) and could not be; 2 wrong usage.
+ * `--failed` tells that an update failed, for what no provider sees: a failure of another vendor's resource, or of the run itself.
+ * Exit code 0 told, or nothing to tell; 1 refused, or nobody could be told, or by `required` not everybody; 2 wrong usage.
  */
 import { Command, Option } from "commander";
 import { addDays } from "../components/rotation/calendar";
 import { dueOf } from "../components/rotation/due";
 import { formatDuration } from "../components/rotation/duration";
+import { isKeyset } from "../components/rotation/keyset-rules";
 import { DAY_MS } from "../components/rotation/policy";
+import { REASON } from "../components/rotation/operating";
 import { ConfigError, listed } from "../components/rotation/problem";
-import { type Change, notifier } from "../components/notify/notifier";
+import { type Change, type Message, notifier } from "../components/notify/notifier";
 import { findCli, pulumi } from "./cli";
 import { exitWith, parsed } from "./command";
 import { jsonLine, say } from "./console";
@@ -26,6 +29,8 @@ interface Options {
   cwd: string;
   configFile?: string;
   json?: true;
+  failed?: true;
+  text?: string;
 }
 
 /** What is to be announced on a day. */
@@ -40,6 +45,8 @@ function program(): Command {
     .description(
       "Announces what `npm run rotate -- --due` will roll, rollover:notify.notice ahead; it changes nothing.",
     )
+    .option("--failed", "tell that an update failed, in place of that")
+    .option("--text <text>", "with --failed: one line more, such as the address of the run")
     .addOption(new Option("--stack <stack>", "the stack to announce for").env("PULUMI_STACK"))
     .option("--cwd <dir>", "the folder with Pulumi.yaml and the stack files", ".")
     .option("--config-file <file>", "the stack file itself, in place of Pulumi.<stack>.yaml")
@@ -47,10 +54,11 @@ function program(): Command {
     .allowExcessArguments(false)
     .addHelpText(
       "after",
-      "\nExit code: 0 announced, or nothing to announce; 1 refused, or nobody could be told and rollover:notify says required; " +
-        "2 wrong usage.\n\n" +
+      "\nExit code: 0 told, or nothing to tell; 1 refused, or nobody could be told, or not everybody and rollover:notify says\n" +
+        "required; 2 wrong usage.\n\n" +
         "Examples:\n" +
         "  npm run notice -- --stack prod\n" +
+        '  npm run notice -- --failed --text "https://ci.example.com/runs/7" --stack prod\n' +
         "  npm run --silent notice -- --stack prod --json | jq '.changes[].credential'\n",
     );
 }
@@ -59,13 +67,13 @@ function program(): Command {
 export function announcedOn({ credentials, single, policy, notify }: StackFile, day: string): Announced {
   const on = addDays(day, Math.ceil((notify?.noticeMs ?? 0) / DAY_MS));
   const changes = credentials.flatMap((credential): Change[] => {
-    const { name, generations } = credential;
-    const isEmergency = "atOnce" in credential && credential.atOnce;
-    if (isEmergency || dueOf(credential, policy, day).rollOn !== on) return [];
-    const breaksAtOnce = single.includes(name) || (credential.kind === "postgres" && credential.inPlace);
+    const { name, kind, generations } = credential;
+    if (dueOf(credential, policy, day).rollOn !== on) return [];
+    // A keyset that an emergency left as `generation` is a list again by then.
+    const breaksAtOnce = single.includes(name) ? !isKeyset(credential) : kind === "postgres" && credential.inPlace;
     // What is live beside the current one will have been retired by then.
     const from = generations.slice(0, 1);
-    return [{ credential: name, from, to: breaksAtOnce ? [on] : [on, ...from] }];
+    return [{ credential: name, kind, from, to: breaksAtOnce ? [on] : [on, ...from] }];
   });
   return { on, changes };
 }
@@ -79,8 +87,15 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   const { stack } = options;
   const file = fileOf(options);
   if (stack === undefined || file === undefined) return complain(2, "name the stack: --stack S");
+  const { failed, text } = options;
+  if (text !== undefined && !failed) return complain(2, "--text goes with --failed");
+  if (text !== undefined && !REASON.pattern.test(text)) return complain(2, `--text is no ${REASON.allowed.slice(2)}`);
+  // The address of a run may be as long and as odd as a token; a password has a place of its own.
+  if (/:\/\/[^\s/@]*:[^\s/@]+@/.test(text ?? ""))
+    return complain(2, "--text holds an address with a password; say it without");
   try {
     const read = readStackFile(readText(file));
+    if (failed) return await tellFailure(read, { ...options, stack });
     const noticeMs = read.notify?.noticeMs ?? 0;
     if (noticeMs <= LONGEST_WAIT_MS) {
       const given =
@@ -90,23 +105,40 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
       return 0;
     }
     const { on, changes } = announcedOn(read, now.toISOString().slice(0, 10));
-    if (changes.length > 0) await tell(read, { ...options, stack }, on, changes);
+    const told = changes.length > 0 ? await announce(read, { ...options, stack }, on, changes) : 0;
     const names = listed(changes.map(({ credential }) => credential));
-    say(changes.length === 0 ? `nothing to announce: nothing is rolled on ${on}` : `announced for ${on}: ${names}`);
-    if (options.json) jsonLine({ announced: changes.length > 0, on, changes });
-    return 0;
+    if (changes.length === 0) say(`nothing to announce: nothing is rolled on ${on}`);
+    else say(told > 0 ? `announced for ${on}: ${names}` : `nobody was told what is rolled on ${on}: ${names}`);
+    if (options.json) jsonLine({ announced: told > 0, on, changes });
+    return changes.length > 0 && told === 0 ? 1 : 0;
   } catch (error) {
     if (error instanceof Refusal || error instanceof ConfigError) return complain(1, error.message);
     throw error;
   }
 }
 
-async function tell(
-  read: StackFile,
-  options: Options & { stack: string },
-  on: string,
-  changes: Change[],
-): Promise<void> {
+type Named = Options & { stack: string };
+
+async function announce(read: StackFile, options: Named, on: string, changes: Change[]): Promise<number> {
+  const text = `npm run rotate -- --due rolls this on ${on}`;
+  return tell(read, options, { event: "begin", changes, text, noticeMs: read.notify?.noticeMs ?? 0 });
+}
+
+async function tellFailure(read: StackFile, options: Named): Promise<number> {
+  const { text, json } = options;
+  if (!read.notify) {
+    say("nobody to tell: rollover:notify is not set");
+    if (json) jsonLine({ told: false });
+    return 0;
+  }
+  const told = await tell(read, options, { event: "failed", changes: [], ...(text !== undefined && { text }) });
+  say(told > 0 ? "told that an update failed" : "nobody was told that an update failed");
+  if (json) jsonLine({ told: told > 0 });
+  return told > 0 ? 0 : 1;
+}
+
+/** How many channels took it. */
+async function tell(read: StackFile, options: Named, message: Omit<Message, "stack">): Promise<number> {
   const { notify, hasWebhook } = read;
   if (!hasWebhook && !notify?.email)
     throw new Refusal(
@@ -115,17 +147,11 @@ async function tell(
   const webhook = hasWebhook ? await secret("alertWebhook", options) : "";
   const smtpPassword = notify?.email?.username === undefined ? "" : await secret("smtpPassword", options);
   const name = options.stack.split("/").at(-1) ?? "";
-  await notifier(notify, { webhook, smtpPassword }, say).tell({
-    event: "begin",
-    stack: name,
-    changes,
-    text: `npm run rotate -- --due rolls this on ${on}`,
-    ...(notify && { noticeMs: notify.noticeMs }),
-  });
+  return notifier(notify, { webhook, smtpPassword }, say).tell({ ...message, stack: name });
 }
 
 /** Throws Refusal, without a word of what the engine printed. */
-async function secret(key: string, { cwd, stack, configFile }: Options & { stack: string }): Promise<string> {
+async function secret(key: string, { cwd, stack, configFile }: Named): Promise<string> {
   const file = configFile === undefined ? [] : ["--config-file", configFile];
   const found = await pulumi(await findCli(), { cwd, stack }, ["config", "get", `rollover:${key}`, ...file]);
   if (found.code === 0) return found.stdout.trim();
@@ -139,4 +165,4 @@ function complain(code: number, text: string): number {
   return code;
 }
 
-if (require.main === module) exitWith(main(process.argv.slice(2), new Date()));
+if (require.main === module) exitWith(() => main(process.argv.slice(2), new Date()));

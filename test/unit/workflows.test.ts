@@ -14,6 +14,7 @@ const files = fs.readdirSync(folder).sort();
 
 interface Step {
   id?: string;
+  if?: string;
   uses?: string;
   run?: string;
   with?: Record<string, unknown>;
@@ -115,6 +116,15 @@ describe("preview.yml", () => {
     expect(condition).toContain("needs.approve.result == 'success' ||");
     expect(condition).toContain("(needs.approve.result == 'skipped' && needs.classify.outputs.approval == 'false')");
   });
+
+  it("plans against the base branch, fails as the plan does, and comments all the same", () => {
+    const steps = workflow("preview.yml").jobs["preview"]?.steps ?? [];
+    const at = steps.findIndex(({ run }) => run?.includes('plan -- --stack "$STACK" --base HEAD '));
+    const [plan, comment] = steps.slice(at);
+    expect(plan?.run).toMatch(/^code=0\n[^]* \|\| code=\$\?\n[^]*\nexit "\$code"\n$/);
+    expect(comment?.with?.["script"]).toContain("createComment");
+    for (const step of [plan, comment]) expect(step?.if).toBe("${{ !cancelled() && steps.take.outcome == 'success' }}");
+  });
 });
 
 it("serialises preview and up of a stack, and drops neither", () => {
@@ -128,7 +138,13 @@ it("updates from the newest main, behind an environment, and prints no outputs",
   expect(on).toEqual({ push: { branches: ["main"], paths: ["Pulumi.*.yaml"] } });
   expect(all["up"]?.environment).toBe("production");
   expect(all["up"]?.steps[0]?.with).toMatchObject({ ref: "main" });
-  expect(all["up"]?.steps.at(-1)?.with).toMatchObject({ command: "up", "suppress-outputs": true });
+  const [up, tell] = all["up"]?.steps.slice(-2) ?? [];
+  expect(up?.with).toMatchObject({ command: "up", "suppress-outputs": true });
+  expect(tell).toMatchObject({
+    if: "${{ failure() }}",
+    run: expect.stringMatching(/^npm run .*notice -- --failed /) as string,
+  });
+  expect(JSON.stringify(tell)).not.toContain("outputs");
 });
 
 describe("due.yml", () => {
@@ -153,6 +169,13 @@ describe("due.yml", () => {
     const holders = steps.filter((step) => JSON.stringify(step).includes("ROLLOVER_PR_TOKEN"));
     expect(holders.map(({ id }) => id)).toEqual(["propose"]);
     expect(holders[0]?.run).not.toMatch(/\bnpm\b|\bnode\b/);
+  });
+
+  it("fails by what is overdue, after the pull request", () => {
+    const last = steps.at(-1);
+    expect(steps.at(-2)?.id).toBe("propose");
+    expect(last).toMatchObject({ run: 'exit "$CODE"', env: { CODE: "${{ steps.edit.outputs.code }}" } });
+    expect(last?.if).toContain("!cancelled()");
   });
 });
 
@@ -255,7 +278,7 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     const origin = path.join(dir, "origin.git");
     git("init", "--quiet", "--bare", origin);
     git("remote", "set-url", "origin", origin);
-    const asked = (OPEN: string, text: string) => {
+    const asked = (OPEN: string, text: string, expected = "0") => {
       git("checkout", "--quiet", "--detach", base);
       commit({ "Pulumi.due.yaml": text });
       git("branch", "--quiet", "--force", "main", "HEAD");
@@ -270,7 +293,7 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
         PATH: `${dir}:${process.env["PATH"] ?? ""}`,
       };
       const { changed, code } = script("due.yml", "due", env, "edit");
-      expect(code).toBe("0");
+      expect(code).toBe(expected);
       script("due.yml", "due", { ...env, CHANGED: changed ?? "" }, "propose");
       return fs.readFileSync(ASKED, "utf8").trim().split("\n");
     };
@@ -290,6 +313,11 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
       expect(git("--git-dir", origin, "show", "rollover/due-due:Pulumi.due.yaml")).toContain(long(86));
       expect(asked("7", stack(long(1))).at(-1)).toBe("pr close 7 --comment Nothing of this is due any more.");
       expect(asked("", stack(long(1)))).toHaveLength(1);
+      const late = stack(long(100)).replace("} }", "}, enforce: true }");
+      expect(asked("", late, "7").at(-1)).toMatch(/^pr create /);
+      expect(fs.readFileSync(path.join(dir, "due.md"), "utf8")).toContain(
+        `- \`key\` is overdue: ${long(100)} is 100 days old, and 90d is the most\n`,
+      );
     } finally {
       git("checkout", "--quiet", "--detach", base);
       git("branch", "--quiet", "--force", "main", base);
