@@ -61,7 +61,7 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
       if (news.mode === "login") await createLogin(admin, news, { urn: news.madeBy, tag });
       else await requireRole(admin, news.login);
       if (news.mode !== "adopted") await prove(admin, news);
-      return { id: `${news.login}:${tag}`, outs: { ...news, tag, debts: await findDebts(admin, news, []) } };
+      return { id: `${news.login}:${tag}`, outs: { ...news, tag, debts: await findDebts(admin, news, "retiring") } };
     },
 
     async update(_id, olds, news) {
@@ -176,18 +176,24 @@ async function requireRole(admin: Admin, login: string): Promise<void> {
     throw new PostgresError("missing", `the role ${login} does not exist on ${admin.server.host}:${admin.server.port}`);
 }
 
-/** Logins that can act as the owner and that neither this config nor the one before it names. */
-async function findDebts(admin: Admin, news: Inputs, before: string[]): Promise<string[]> {
+/**
+ * Logins that can act as the owner and that neither this config nor the one before it names. A `create` does not know the one
+ * before: it leaves out what this credential's earlier generations made, which this same update retires, or state still lists.
+ */
+async function findDebts(admin: Admin, news: Inputs, before: string[] | "retiring"): Promise<string[]> {
   if (!news.current) return [];
   const members = (client: Client) =>
-    client.query<{ name: string }>(
-      `SELECT rolname AS name FROM pg_roles
+    client.query<{ name: string; comment: string | null }>(
+      `SELECT rolname AS name, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles
         WHERE rolcanlogin AND NOT rolsuper AND rolname <> $1 AND rolname <> current_user
           AND (rolname = $2 OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = pg_roles.oid AND m.roleid = (SELECT oid FROM pg_roles WHERE rolname = $2)))
         ORDER BY 1`,
       [news.login, news.owner],
     );
   const { rows } = await connectedRetrying(admin.server, admin.login, members);
-  const named = new Set([...news.siblings, ...before]);
-  return rows.map((row) => row.name).filter((name) => !named.has(name));
+  const earlier = ` ${news.madeBy.slice(0, news.madeBy.lastIndexOf("@") + 1)}`;
+  const isNamed = ({ name, comment }: { name: string; comment: string | null }) =>
+    news.siblings.includes(name) ||
+    (before === "retiring" ? comment?.includes(earlier) === true : before.includes(name));
+  return rows.filter((row) => !isNamed(row)).map(({ name }) => name);
 }

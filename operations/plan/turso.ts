@@ -158,7 +158,8 @@ function reachedCredentials(of: TursoTarget, group: string, tokens: Token[], aft
 function dyingRetired(group: string, tokens: Token[]): Invalidation["retired"] {
   return tokens
     .filter((token) => token.group === group && token.place === "retired" && !token.isDead)
-    .map(({ credential: name, stamp }) => ({ name, stamp }));
+    .map(({ credential: name, stamp }) => ({ name, stamp }))
+    .sort((a, b) => (`${a.name}@${a.stamp}` < `${b.name}@${b.stamp}` ? -1 : 1)); // state's order is that of an update
 }
 
 /** Groups of which every token dies in this update. */
