@@ -63,7 +63,9 @@ const inPlace = (): Facts => {
     make.outputsOf({ "rounds-db": make.postgres([NOW], atOnce) }),
     [make.login("rounds-db", OLD, {}, "inPlace"), role, worker],
     [
-      make.step("update", make.announcement(300_000, { "rounds-db": OLD }, [], ["rounds-db"]), { stamps: { "rounds-db": NOW } }),
+      make.step("update", make.announcement(300_000, { "rounds-db": OLD }, [], ["rounds-db"]), {
+        stamps: { "rounds-db": NOW },
+      }),
       make.step("update", role, { password: make.UNKNOWN }),
       make.step("create", make.login("rounds-db", NOW, {}, "inPlace")),
       make.delivery(worker),
