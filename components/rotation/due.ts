@@ -19,7 +19,8 @@ export interface Due {
   /** The day on which `npm run rotate -- --due` rolls it: a day of its own before `due`, and in no freeze. */
   rollOn: string | undefined;
   /**
-   * `overdue`: a live generation, current or previous, is too old, or its stamp is in the future where anything is limited.
+   * `overdue`: the current generation is too old, or a previous one is whose overlap is over, or a stamp is in the future where
+   * anything is limited. A roll that came late mends it at once, though the one before is too old until its overlap ends.
    * `soon`: within `warnBefore` of `due`, or to be rolled.
    */
   status: "fine" | "soon" | "overdue" | "unlimited";
@@ -61,7 +62,7 @@ export function dueOf(credential: DueCredential, policy: Policy | undefined, day
   const free = Math.max(calendar.openFrom(current + overlap), ...ends);
   const seed = hash(`${credential.name} ${generations[0] ?? ""}`);
   const rollOn = rollDay({ due, warnBefore, overlap, free, seed }, calendar);
-  const isOverdue = isUnknown || days.some((one) => today - one > maxAge);
+  const isOverdue = isUnknown || days.some((one, at) => today - one > maxAge && (at === 0 || at > lastLive));
   const isSoon = today >= Math.min(due - warnBefore, rollOn);
   const status = isOverdue ? "overdue" : isSoon ? "soon" : "fine";
   return { ...found, due: dayOf(due), rollOn: dayOf(rollOn), status };

@@ -32,8 +32,9 @@ describe("a credential", () => {
     );
   });
 
-  it("is overdue by its previous generation too", () => {
-    expect(due(["2026-04-20", "2026-01-01"], "2026-04-21").status).toBe("overdue");
+  it("is overdue by its previous generation too, once its overlap is over: a late roll mends it", () => {
+    expect(due(["2026-04-20", "2026-01-01"], "2026-04-21")).toMatchObject({ status: "fine", stale: [] });
+    expect(due(["2026-04-20", "2026-01-01"], "2026-05-20")).toMatchObject({ status: "overdue", stale: ["2026-01-01"] });
     expect(due(["2026-04-20"], "2026-04-21").status).toBe("fine");
   });
 
