@@ -13,6 +13,7 @@ import { isKeyset } from "../components/rotation/keyset-rules";
 import { DAY_MS } from "../components/rotation/policy";
 import { REASON } from "../components/rotation/operating";
 import { ConfigError, listed } from "../components/rotation/problem";
+import { LONGEST_WAIT_MS } from "../components/notify/announcement.provider";
 import { type Change, type Message, notifier } from "../components/notify/notifier";
 import { findCli, pulumi } from "./cli";
 import { exitWith, parsed } from "./command";
@@ -20,9 +21,6 @@ import { jsonLine, say } from "./console";
 import { fileOf, readText } from "./stack-file/file";
 import { readStackFile, type StackFile } from "./stack-file/read";
 import { Refusal } from "./stack-file/text";
-
-/** The update itself waits for as long as this. */
-const LONGEST_WAIT_MS = 3_600_000;
 
 interface Options {
   stack?: string;
@@ -64,13 +62,13 @@ function program(): Command {
 }
 
 /** Pure. @param day `2026-11-20`. */
-export function announcedOn({ credentials, single, policy, notify }: StackFile, day: string): Announced {
+export function announcedOn({ credentials, policy, notify }: StackFile, day: string): Announced {
   const on = addDays(day, Math.ceil((notify?.noticeMs ?? 0) / DAY_MS));
   const changes = credentials.flatMap((credential): Change[] => {
     const { name, kind, generations } = credential;
     if (dueOf(credential, policy, day).rollOn !== on) return [];
     // A keyset that an emergency left as `generation` is a list again by then.
-    const breaksAtOnce = single.includes(name) ? !isKeyset(credential) : kind === "postgres" && credential.inPlace;
+    const breaksAtOnce = credential.single ? !isKeyset(credential) : kind === "postgres" && credential.inPlace;
     // What is live beside the current one will have been retired by then.
     const from = generations.slice(0, 1);
     return [{ credential: name, kind, from, to: breaksAtOnce ? [on] : [on, ...from] }];

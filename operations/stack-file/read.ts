@@ -14,8 +14,6 @@ export interface StackFile {
   policy?: Policy;
   turso?: TursoAccount;
   notify?: Notify;
-  /** Names of credentials that are written as `generation`: their old value is withdrawn with the roll. */
-  single: string[];
   /** Whether the secret alertWebhook is in the file. */
   hasWebhook: boolean;
 }
@@ -43,9 +41,6 @@ export function readStackFile(text: string): StackFile {
       const placed = parseCredential(name, where, value, { postgres: undefined, production: false }, problems);
       return placed.credential ?? [];
     }),
-    single: entries("", plain("credentials"), []).flatMap(({ name, value }) =>
-      typeof value === "object" && value !== null && "generation" in value ? [name] : [],
-    ),
     hasWebhook: isSet(config["rollover:alertWebhook"]),
     ...(isSet(policy) && { policy: parsePolicy(policy, problems) }),
     ...(isSet(turso) && { turso: parseTurso(turso, problems) }),

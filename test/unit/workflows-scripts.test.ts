@@ -1,0 +1,195 @@
+// Proves that the scripts of the workflows find the right stacks in a real repository, also one with hostile file names, and open one
+// pull request for what is due (a stand-in for gh). Not that GitHub runs them: that needs GitHub.
+import { spawnSync } from "node:child_process";
+import * as fs from "node:fs";
+import * as os from "node:os";
+import * as path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { checkout, workflow } from "./workflows-fixture";
+
+describe("the scripts in a real repository", { timeout: 30_000 }, () => {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-workflows-"));
+  const repository = path.join(dir, "repository");
+  const prod = fs.readFileSync(path.join(checkout, "Pulumi.prod.yaml"), "utf8");
+  const rolled = prod.replace('generations: ["2026-11-20"]', 'generations: ["2026-11-21", "2026-11-20"]');
+  const protectedGroup = "      production:\n        deleteProtection: true\n";
+  const invalidated = prod.replace(protectedGroup, `${protectedGroup}        invalidated: "2026-11-21" # a leak\n`);
+  const incident = prod.replace(
+    protectedGroup,
+    `${protectedGroup}        incident: { reason: a leak, readOnly: 7d }\n`,
+  );
+  const moved = prod.replace("db.example.com", "evil.example.com");
+  let base = "";
+
+  beforeAll(() => {
+    fs.mkdirSync(repository);
+    git("init", "--quiet", "--initial-branch=main");
+    git("remote", "add", "origin", repository);
+    base = commit({ "Pulumi.prod.yaml": prod, "Pulumi.staging.yaml": prod, "Pulumi.local.yaml": prod });
+    for (const name of ["node_modules", "operations", "components", "tsconfig.json", "package.json"]) {
+      fs.symlinkSync(path.join(checkout, name), path.join(repository, name));
+      fs.appendFileSync(path.join(repository, ".git", "info", "exclude"), `/${name}\n`);
+    }
+  });
+  afterAll(() => {
+    fs.rmSync(dir, { recursive: true, force: true });
+  });
+
+  it.each<[string, Record<string, string>, string, string]>([
+    ["a roll", { "Pulumi.prod.yaml": rolled }, '["prod"]', "false"],
+    ["two rolls", { "Pulumi.prod.yaml": rolled, "Pulumi.staging.yaml": rolled }, '["prod","staging"]', "false"],
+    [
+      "a roll beside a moved server",
+      { "Pulumi.prod.yaml": rolled, "Pulumi.staging.yaml": moved },
+      '["prod","staging"]',
+      "true",
+    ],
+    [
+      "a roll beside other files",
+      { "Pulumi.prod.yaml": rolled, "index.ts": "steal()", "a/Pulumi.x.yaml": "" },
+      '["prod"]',
+      "false",
+    ],
+    ["an invalidation of Turso tokens", { "Pulumi.prod.yaml": invalidated }, '["prod"]', "false"],
+    ["an incident at Turso", { "Pulumi.prod.yaml": incident }, '["prod"]', "true"],
+    ["a new stack", { "Pulumi.new.yaml": prod }, '["new"]', "true"],
+    ["the local stack", { "Pulumi.local.yaml": moved }, "[]", "false"],
+    [
+      "hostile names",
+      { "Pulumi.$(touch pwned).yaml": rolled, 'Pulumi.a"]}.yaml': "", "Pulumi.a\nb.yaml": "" },
+      "[]",
+      "false",
+    ],
+  ])("classifies %s", (_, changed, stacks, approval) => {
+    const head = onBranch(() => commit(changed));
+    expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks, approval });
+    expect(fs.existsSync(path.join(repository, "pwned"))).toBe(false);
+  });
+
+  it("classifies a link in place of a stack file as text, which needs approval", () => {
+    const head = onBranch(() => {
+      fs.rmSync(path.join(repository, "Pulumi.prod.yaml"));
+      fs.symlinkSync("/proc/self/environ", path.join(repository, "Pulumi.prod.yaml"));
+      return commit({});
+    });
+    expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks: '["prod"]', approval: "true" });
+  });
+
+  it("updates what a push has changed, and everything where nothing came before", () => {
+    const head = onBranch(() => commit({ "Pulumi.prod.yaml": rolled, "Pulumi.local.yaml": rolled }));
+    git("checkout", "--quiet", head);
+    expect(script("up.yml", "stacks", { BEFORE: base })).toEqual({ stacks: '["prod"]' });
+    expect(script("up.yml", "stacks", { BEFORE: "0".repeat(40) })).toEqual({ stacks: '["prod","staging"]' });
+    git("checkout", "--quiet", "main");
+  });
+
+  it("finds the stacks that may be due", () => {
+    expect(script("due.yml", "stacks", {})).toEqual({ stacks: '["prod","staging"]' });
+  });
+
+  it("opens one pull request for what is due, makes it anew, and closes it when nothing is", () => {
+    const long = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+    const stack = (stamp: string) =>
+      `config:\n  rollover:policy: { maxAge: { default: 90d } }\n  rollover:credentials:\n    key: { kind: random, generations: ["${stamp}"] } # a key\n`;
+    const hub = path.join(dir, "gh");
+    fs.writeFileSync(
+      hub,
+      '#!/bin/sh\necho "$@" >> "$ASKED"\nif [ "$1 $2" = "pr list" ]; then printf "%s" "$OPEN"; fi\n',
+      { mode: 0o755 },
+    );
+    const origin = path.join(dir, "origin.git");
+    git("init", "--quiet", "--bare", origin);
+    git("remote", "set-url", "origin", origin);
+    const asked = (OPEN: string, text: string, expected = "0") => {
+      git("checkout", "--quiet", "--detach", base);
+      commit({ "Pulumi.due.yaml": text });
+      git("branch", "--quiet", "--force", "main", "HEAD");
+      git("checkout", "--quiet", "main");
+      const ASKED = path.join(dir, "asked");
+      fs.writeFileSync(ASKED, "");
+      const env = {
+        STACK: "due",
+        GITHUB_STEP_SUMMARY: path.join(dir, "summary"),
+        OPEN,
+        ASKED,
+        PATH: `${dir}:${process.env["PATH"] ?? ""}`,
+      };
+      const { changed, code } = script("due.yml", "due", env, "edit");
+      expect(code).toBe(expected);
+      script("due.yml", "due", { ...env, CHANGED: changed ?? "" }, "propose");
+      return fs.readFileSync(ASKED, "utf8").trim().split("\n");
+    };
+    try {
+      const opened = asked("", stack(long(85)));
+      expect(opened.at(-1)).toMatch(
+        /^pr create --base main --head rollover\/due-due --title Roll what is due in due --body-file /,
+      );
+      expect(fs.readFileSync(path.join(dir, "due.md"), "utf8")).toMatch(
+        /^Due by `rollover:policy`.*\n\n- `key`: rotate \d{4}-\d\d-\d\d; it is due by /,
+      );
+      const pushed = git("show", "rollover/due-due:Pulumi.due.yaml");
+      expect(pushed).toContain(`"${long(85)}"], reason: "due by policy" } # a key`);
+      expect(git("--git-dir", origin, "rev-parse", "rollover/due-due")).toBe(git("rev-parse", "rollover/due-due"));
+      expect(git("diff", "--name-only", "main", "rollover/due-due")).toBe("Pulumi.due.yaml");
+      expect(asked("7", stack(long(86))).at(-1)).toMatch(/^pr edit 7 /);
+      expect(git("--git-dir", origin, "show", "rollover/due-due:Pulumi.due.yaml")).toContain(long(86));
+      expect(asked("7", stack(long(1))).at(-1)).toBe("pr close 7 --comment Nothing of this is due any more.");
+      expect(asked("", stack(long(1)))).toHaveLength(1);
+      // What the edit does not mend: nobody knows the age of a stamp whose day is yet to come.
+      const ahead = `    ahead: { kind: random, generations: ["${long(-5)}"] }\n`;
+      const late = stack(long(100)).replace("} }", "}, enforce: true }") + ahead;
+      expect(asked("", late, "7").at(-1)).toMatch(/^pr create /);
+      expect(fs.readFileSync(path.join(dir, "due.md"), "utf8")).toMatch(
+        /^- `key`: rotate .*(?:\n.*)*\n- `ahead` is overdue: .+\n$/m,
+      );
+    } finally {
+      git("checkout", "--quiet", "--force", "--detach", base);
+      git("branch", "--quiet", "--force", "main", base);
+      git("checkout", "--quiet", "main");
+      git("remote", "set-url", "origin", repository);
+    }
+  });
+
+  function git(...args: string[]): string {
+    const identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "commit.gpgsign=false"];
+    const { status, stdout, stderr } = spawnSync("git", [...identity, ...args], { cwd: repository, encoding: "utf8" });
+    if (status !== 0) throw new Error(`git ${args.join(" ")}: ${stderr}`);
+    return stdout.trim();
+  }
+
+  function commit(changed: Record<string, string>): string {
+    for (const [name, text] of Object.entries(changed)) {
+      fs.mkdirSync(path.dirname(path.join(repository, name)), { recursive: true });
+      fs.writeFileSync(path.join(repository, name), text);
+    }
+    git("add", "--all");
+    git("commit", "--quiet", "--message", "test");
+    return git("rev-parse", "HEAD");
+  }
+
+  /** Makes a commit on a branch of its own and goes back to the base. */
+  function onBranch(make: () => string): string {
+    git("checkout", "--quiet", "--detach", base);
+    const head = make();
+    git("checkout", "--quiet", "main");
+    return head;
+  }
+
+  /** Runs a step of a job as the runner does, and returns what it put out. */
+  function script(file: string, job: string, env: Record<string, string>, step = "stacks"): Record<string, string> {
+    const run = workflow(file).jobs[job]?.steps.find(({ id }) => id === step)?.run;
+    if (run === undefined) throw new Error(`${file} has no step ${step} in ${job}`);
+    const output = path.join(dir, "output");
+    fs.writeFileSync(output, "");
+    const { status, stderr } = spawnSync("bash", ["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", run], {
+      cwd: repository,
+      encoding: "utf8",
+      env: { PATH: process.env["PATH"], HOME: dir, RUNNER_TEMP: dir, GITHUB_OUTPUT: output, ...env },
+    });
+    if (status !== 0) throw new Error(`the script failed: ${stderr}`);
+    const lines = fs.readFileSync(output, "utf8").trim().split("\n");
+    return Object.fromEntries(
+      lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
+    );
+  }
+});
