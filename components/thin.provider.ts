@@ -1,5 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
 
+/** Takes a line for people. With `left` it says that what was to be deleted lives on, so that its end is not recorded as one. */
+export type Warn = (line: string, left?: "left behind") => void;
+
 /** What a value that is not known yet looks like to a dynamic provider in a preview. */
 const unknownValue = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 

@@ -2,6 +2,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Kind } from "../thin";
+import type { Warn } from "../thin.provider";
 import { type Ended, failuresBeside, isMending, otherStep, outcomeOf } from "./outcome";
 import { begin, end, lineOf, type Recording, tell } from "./records";
 import { type Call, type Step, stepsOf } from "./steps";
@@ -17,14 +18,11 @@ const framing: readonly Kind[] = ["Announcement", "Completion"];
 /** What a call under way has said of itself. */
 const calls = new AsyncLocalStorage<{ isLeft: boolean }>();
 
-/** What stands in the warning of a provider that leaves a credential or a Worker's secrets behind; its other warnings do not. */
-const leftWords = /^abandoned: (the login .* still works|the token .* works until|the Worker .* keeps its secrets)/;
-
 /** What a provider is to warn by, so that what it leaves behind is not recorded as ended. */
-export function leaving(warn: (line: string) => void): (line: string) => void {
-  return (line) => {
+export function leaving(warn: (line: string) => void): Warn {
+  return (line, left) => {
     const call = calls.getStore();
-    if (call && leftWords.test(line)) call.isLeft = true;
+    if (call && left) call.isLeft = true;
     warn(line);
   };
 }

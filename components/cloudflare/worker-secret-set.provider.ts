@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type * as pulumi from "@pulumi/pulumi";
-import { isUnknown, sameInputs } from "../thin.provider";
+import { isUnknown, sameInputs, type Warn } from "../thin.provider";
 import { type CloudflareApi, CloudflareError } from "./api";
 import { attest, askProbe, generationsName, probeTokenName } from "./attest";
 import { deliver, push, reports, requireDeployed } from "./deliver";
@@ -44,7 +44,7 @@ const limits = { operations: 100, bytes: 5 * 1024 };
 export function workerSecretSet(
   api: CloudflareApi,
   abandon: readonly string[],
-  warn: (line: string) => void,
+  warn: Warn,
   /** Told of each key that could not be dropped. */
   alert: (line: string) => Promise<void>,
 ): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
@@ -100,7 +100,7 @@ export function workerSecretSet(
 
     async delete(_id, props) {
       if (abandon.includes(props.worker)) {
-        warn(`abandoned: the Worker ${props.worker} keeps its secrets; config lists it under abandon`);
+        warn(`abandoned: the Worker ${props.worker} keeps its secrets; config lists it under abandon`, "left behind");
         return;
       }
       await withdraw(api, props);

@@ -2,6 +2,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Client, escapeIdentifier, escapeLiteral } from "pg";
 import type { AskConsumer, ConsumerRecord } from "../credential";
 import type { PostgresServer } from "../rotation/model";
+import type { Warn } from "../thin.provider";
 import { connectedRetrying, type Login, PostgresError, transaction } from "./sql";
 
 /** What a provider needs to act on the server: who it is there, whom to ask, and what may be left behind. */
@@ -12,7 +13,7 @@ export interface Admin {
   /** Names of credentials and Workers that config says may be left behind. */
   abandon: readonly string[];
   /** Shows a line to the user during the update. */
-  warn: (line: string) => void;
+  warn: Warn;
 }
 
 /** What stands in a login's comment: which resource made it, and which making of it this is. */
@@ -86,6 +87,7 @@ export async function retire(admin: Admin, gone: Retired, mark: { urn: string; t
   if (admin.abandon.includes(gone.credential)) {
     admin.warn(
       `abandoned: the login ${gone.login} of ${gone.credential} still works; config lists ${gone.credential} under abandon`,
+      "left behind",
     );
     return;
   }

@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import type * as pulumi from "@pulumi/pulumi";
 import type { Stamp, TursoCredential, TursoTarget } from "../rotation/model";
-import { isUnknown } from "../thin.provider";
+import { isUnknown, type Warn } from "../thin.provider";
 import { type TursoApi, TursoError } from "./api";
 import { askToken, expiryOf, proveToken, TokenProofError } from "./data";
 import { scopeFailures } from "./preflight";
@@ -60,7 +60,7 @@ type Minted = Pick<Outputs, "jwt" | "url" | "expires" | "tag" | "lost" | "under"
 export function tursoToken(
   api: TursoApi,
   abandon: readonly string[],
-  warn: (line: string) => void,
+  warn: Warn,
 ): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
   return {
     /** A wrong platform token, a missing scope or an unknown name stops the preview. Only for a new one: the canaries' check sees to invalidations. */
@@ -134,6 +134,7 @@ export function tursoToken(
       if (abandon.includes(props.credential)) {
         warn(
           `abandoned: the token ${name} works until ${worst?.expires}; config lists ${props.credential} under abandon`,
+          "left behind",
         );
         return;
       }
