@@ -1,7 +1,7 @@
 /** Parses `rollover:alerts`: when the rules that `npm run alerts` prints are to fire. Left out, the defaults hold. */
 import type { Alerts } from "./model";
 import type { Problem } from "./problem";
-import { Fields, isSet } from "./read";
+import { Fields, isSet, webhookInPlainText } from "./read";
 import { parseShare } from "./keyset";
 
 const MOST = 1_000_000_000;
@@ -10,14 +10,7 @@ export function parseAlerts(raw: unknown, problems: Problem[]): Alerts {
   const fields = new Fields("rollover:alerts", isSet(raw) ? raw : {}, problems);
   fields.onlyKnown(
     ["dailyVerificationFailures", "verificationFailureRatio", "oldKeyRatio", "latencyP99", "dailyRateLimited"],
-    (key) =>
-      /webhook|url/i.test(key)
-        ? {
-            what: "does not belong here in plain text: who has a webhook's address can post to it",
-            allowed: "the secret alertWebhook",
-            fix: "remove it, and run `pulumi config set --secret alertWebhook`",
-          }
-        : undefined,
+    (key) => (/webhook|url/i.test(key) ? webhookInPlainText() : undefined),
   );
   return {
     dailyVerificationFailures: fields.integer("dailyVerificationFailures", 0, MOST, 10),

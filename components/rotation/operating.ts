@@ -2,7 +2,7 @@
 import type { Audit, CredentialBase, Email, Notify } from "./model";
 import { show, type Problem } from "./problem";
 import type { RawConfig, Secret } from "./raw-config";
-import { Fields, type TextRule } from "./read";
+import { Fields, type TextRule, webhookInPlainText } from "./read";
 import { HOST, parseServer, passwordInPlainText, SERVER_KEYS } from "./server";
 import { isLoopbackHost } from "./url";
 
@@ -77,13 +77,7 @@ export function parseAudit(raw: unknown, { secrets }: RawConfig, problems: Probl
 export function parseNotify(raw: unknown, { secrets }: RawConfig, problems: Problem[]): Notify {
   const fields = new Fields("rollover:notify", raw, problems);
   fields.onlyKnown(["notice", "required", "email"], (key) =>
-    /webhook|url/i.test(key)
-      ? {
-          what: "does not belong here in plain text: who has a webhook's address can post to it",
-          allowed: "the secret alertWebhook",
-          fix: "remove it, and run `pulumi config set --secret alertWebhook`",
-        }
-      : undefined,
+    /webhook|url/i.test(key) ? webhookInPlainText() : undefined,
   );
   const notify: Notify = {
     noticeMs: fields.duration("notice", 0, 30 * DAY, 0),

@@ -203,6 +203,15 @@ export function tokenInPlainText(secret: Secret): Omit<Problem, "where"> {
   };
 }
 
+/** The same of a webhook's address. */
+export function webhookInPlainText(): Omit<Problem, "where"> {
+  return {
+    what: "does not belong here in plain text: who has a webhook's address can post to it",
+    allowed: "the secret alertWebhook",
+    fix: "remove it, and run `pulumi config set --secret alertWebhook`",
+  };
+}
+
 export interface Entry {
   name: string;
   where: string;
