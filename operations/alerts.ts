@@ -8,8 +8,8 @@ import { parse } from "yaml";
 import { ConfigError } from "../components/rotation/problem";
 import { watched } from "./alerts/read";
 import { ruleFile, type Scope } from "./alerts/rules";
-import { exitWith, parsed } from "./command";
-import { jsonLine, say } from "./console";
+import { complain, exitWith, parsed } from "./command";
+import { jsonLine } from "./console";
 import { fileOf, readText } from "./stack-file/file";
 import { Refusal } from "./stack-file/text";
 
@@ -62,11 +62,6 @@ export function main(args: readonly string[]): number {
     if (error instanceof Refusal || error instanceof ConfigError) return complain(1, error.message);
     throw error;
   }
-}
-
-function complain(code: number, text: string): number {
-  say(text);
-  return code;
 }
 
 if (require.main === module) {

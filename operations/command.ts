@@ -64,3 +64,9 @@ export function exitWith(main: Promise<number> | (() => number | Promise<number>
       },
     );
 }
+
+/** Says what is wrong, and gives the exit code back. */
+export function complain(code: number, text: string): number {
+  say(text);
+  return code;
+}

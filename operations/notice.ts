@@ -16,7 +16,7 @@ import { ConfigError, listed } from "../components/rotation/problem";
 import { LONGEST_WAIT_MS } from "../components/notify/announcement.provider";
 import { type Change, type Message, notifier } from "../components/notify/notifier";
 import { findCli, pulumi } from "./cli";
-import { exitWith, parsed } from "./command";
+import { complain, exitWith, parsed } from "./command";
 import { jsonLine, say } from "./console";
 import { fileOf, readText } from "./stack-file/file";
 import { readStackFile, type StackFile } from "./stack-file/read";
@@ -156,11 +156,6 @@ async function secret(key: string, { cwd, stack, configFile }: Named): Promise<s
   throw new Refusal(
     `the secret ${key} could not be read, so nobody was told; see what \`pulumi config get ${key} --stack ${stack}\` says`,
   );
-}
-
-function complain(code: number, text: string): number {
-  say(text);
-  return code;
 }
 
 if (require.main === module) exitWith(() => main(process.argv.slice(2), new Date()));

@@ -8,7 +8,7 @@ import { Command, Option } from "commander";
 import { BEGINNING } from "../components/audit/chain";
 import { formatDuration, parseDuration, DURATION_ALLOWED } from "../components/rotation/duration";
 import { ConfigError } from "../components/rotation/problem";
-import { exitWith, parsed } from "./command";
+import { complain, exitWith, parsed } from "./command";
 import { jsonLine, say } from "./console";
 import { describeReport } from "./report/describe";
 import { toHtml } from "./report/html";
@@ -109,11 +109,6 @@ function misuse({ since, verify: isVerify, head, format, audit }: Options): stri
     return "--head is no hash; allowed: the 64 hexadecimal digits that --verify printed before";
   if (isVerify && format === "html") return "--verify prints text or --json, no html";
   return isVerify && !audit ? "--verify and --no-audit exclude one another" : undefined;
-}
-
-function complain(code: number, text: string): number {
-  say(text);
-  return code;
 }
 
 if (require.main === module) exitWith(() => main(process.argv.slice(2), new Date()));

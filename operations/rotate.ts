@@ -13,7 +13,7 @@ import { addDays } from "../components/rotation/calendar";
 import { parseStamp, STAMP_ALLOWED, stampParts } from "../components/rotation/stamp";
 import type { Stamp } from "../components/rotation/model";
 import { ConfigError } from "../components/rotation/problem";
-import { exitWith, parsed } from "./command";
+import { complain, exitWith, parsed } from "./command";
 import { jsonLine, say } from "./console";
 import { type HasExpired, readExpired } from "./expired";
 import { editDue, type Skipped } from "./rotate/due";
@@ -175,11 +175,6 @@ function replaceFile(file: string, was: string, text: string): void {
     const code = error instanceof Error && "code" in error ? String(error.code) : "unknown error";
     throw new Refusal(`${file} cannot be written (${code})`);
   }
-}
-
-function complain(code: number, text: string): number {
-  say(text);
-  return code;
 }
 
 if (require.main === module) exitWith(() => main(process.argv.slice(2), new Date()));
