@@ -1,3 +1,4 @@
+import { createRequire } from "node:module";
 import * as path from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 
@@ -69,7 +70,9 @@ function loaderPath(): string {
 
 function found(byName: string): string | undefined {
   try {
-    return require.resolve(byName, { paths: [process.cwd()] });
+    // As the provider's process looks: in the node_modules on the way up. A require of this file, or of one beside package.json,
+    // would find this package by its own name, which that process does not.
+    return createRequire(path.join(process.cwd(), "node_modules", "any.js")).resolve(byName);
   } catch {
     return undefined; // imported by its path
   }
