@@ -1,4 +1,5 @@
 "use strict";
+require("./deferred.cjs");
 /*
  * Loaded first into every helper process (`node --require`): ends it when its stdin closes, which is when its parent
  * died, also by `kill -9`; a helper of the engine would outlive it otherwise. No grace for a call in flight: to the
