@@ -75,11 +75,13 @@ export function freezeOn(policy: Policy | undefined, day: string): Freeze | unde
 
 /**
  * For each previous generation the day on which it is to be retired: its overlap ends there, or the day after a freeze, but
- * before it is too old. Its overlap began with the one that came after it; after a rollback, with itself.
+ * before it is too old. Its overlap began with the one that came after it; after a rollback, with itself. A stamp of the future
+ * began none: what came after that one did.
  */
 function endsOf(days: number[], limits: Limits, calendar: Calendar): number[] {
   return days.slice(1).map((own, index) => {
-    const next = days[index] ?? own;
+    const known = days.slice(0, index + 1).filter((one) => !limits.isAhead(one));
+    const next = known.at(-1) ?? days[index] ?? own;
     const began = limits.isAhead(own) ? next : Math.max(own, next);
     const end = calendar.openFrom(began + limits.overlap);
     const last = own + limits.maxAge;

@@ -1,6 +1,6 @@
 // Proves when a credential is due and when what it rolled away from is to be retired: over simulated years of daily runs nothing
-// is ever overdue and no roll falls into an open overlap, whatever the policy and its freezes, and rolls are spread. Not what
-// is edited then (rotate-due.test.ts).
+// is ever overdue and no roll falls into an open overlap, whatever the policy and its freezes, and rolls are spread; and a stamp
+// of the future, once rolled away from, holds nothing up. Not what is edited then (rotate-due.test.ts).
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { addDays } from "../../components/rotation/calendar";
@@ -82,6 +82,13 @@ describe("a credential", () => {
       status: "overdue",
       stale: ["2027-11-20"],
     });
+    // And so does that of what came before it: nothing is ever retired but the last ones.
+    const typo = ["2026-11-20", "2062-11-01", "2026-11-01"];
+    expect(due(typo, "2026-11-26").stale).toEqual([]);
+    expect(due(typo, "2026-11-27").stale).toEqual(["2062-11-01", "2026-11-01"]);
+    expect(due(["2026-11-20", "2062-11-01", "2061-11-01"], "2026-11-27").stale).toEqual(["2062-11-01", "2061-11-01"]);
+    const inTime = (day: string | undefined) => day !== undefined && "2027-02-01" < day && day < "2027-02-18";
+    expect(inTime(due(typo, "2026-11-21").rollOn)).toBe(true);
   });
 
   it("counts a due day in a freeze as the day before it, and freezes that touch as one", () => {
@@ -135,28 +142,72 @@ function isTaken(age: number, warnBefore: number, overlap: number, freeze: Polic
   return problems.length === 0;
 }
 
+/** The first day from this one on that is in no freeze. */
+function openFrom(policy: Policy, day: string): string {
+  const freeze = freezeOn(policy, day);
+  return freeze ? openFrom(policy, addDays(freeze.to, 1)) : day;
+}
+
+/**
+ * Follows what is due, each day for four years; returns how often it rolled. Never in an open overlap.
+ *
+ * @param then What is live at the end of a day, as somebody leaves it by hand.
+ */
+function daily(policy: Policy, name: string, then: (live: string[], day: string) => string[]): number {
+  let [live, rolls] = [[START], 0];
+  for (let day = START; day < "2030-01-01"; day = addDays(day, 1)) {
+    if (freezeOn(policy, day) === undefined) {
+      const { stale, rollOn = "" } = due(live, day, policy, name);
+      if (stale.length > 0) live = live.slice(0, -stale.length);
+      else if (rollOn <= day) {
+        expect(live).toHaveLength(1);
+        live = [day, ...live];
+        rolls++;
+      }
+    }
+    live = then(live, day);
+  }
+  return rolls;
+}
+
 describe("over four years of daily runs", { timeout: 60_000 }, () => {
   it("nothing is overdue, and no roll falls into an open overlap or a freeze", () => {
     let rolls = 0;
     fc.assert(
       fc.property(policies, fc.string({ minLength: 1, maxLength: 12 }), (policy, name) => {
-        let live = [START];
-        for (let day = START; day < "2030-01-01"; day = addDays(day, 1)) {
-          if (freezeOn(policy, day) === undefined) {
-            const { stale, rollOn = "" } = due(live, day, policy, name);
-            if (stale.length > 0) live = live.slice(0, -stale.length);
-            else if (rollOn <= day) {
-              expect(live).toHaveLength(1);
-              live = [day, ...live];
-              rolls++;
-            }
-          }
+        rolls += daily(policy, name, (live, day) => {
           expect(due(live, day, policy, name).status, `${day} ${live.join()}`).not.toBe("overdue");
-        }
+          return live;
+        });
       }),
       { numRuns: 60 },
     );
     expect(rolls).toBeGreaterThan(500);
+  });
+
+  it("a stamp of the future is retired in its time once it is rolled away from, and all goes on", () => {
+    let typos = 0;
+    // Further ahead than any freeze is long, or so near that its day comes in its overlap.
+    const aheads = fc.oneof(fc.integer({ min: 400, max: 40_000 }), fc.integer({ min: 2, max: 40 }));
+    fc.assert(
+      fc.property(policies, fc.integer({ min: 0, max: 1000 }), aheads, (policy, after, ahead) => {
+        const overlap = policy.overlapMs / DAY;
+        let typo: { stamp: string; gone: string } | undefined;
+        daily(policy, "key", (live, day) => {
+          if (typo?.gone === day) expect(live, `${day} ${live.join()}`).not.toContain(typo.stamp);
+          if (typo && day >= typo.gone && ahead >= 400)
+            expect(due(live, day, policy).status, `${day} ${live.join()}`).not.toBe("overdue");
+          if (typo || day < addDays(START, after) || freezeOn(policy, day)) return live;
+          typos++;
+          const end = openFrom(policy, addDays(day, overlap));
+          // Where it is tomorrow in its overlap, that counts from there.
+          typo = { stamp: addDays(day, ahead), gone: ahead >= 400 ? end : openFrom(policy, addDays(end, overlap + 1)) };
+          return [day, typo.stamp, ...live.filter((one) => one !== day)];
+        });
+      }),
+      { numRuns: 60 },
+    );
+    expect(typos).toBeGreaterThan(50);
   });
 
   it("40 credentials of one day are rolled on no day by more than a third, and on all days of their window", () => {

@@ -9,6 +9,7 @@ import { addDays } from "../../components/rotation/calendar";
 import { dueOf, freezeOn } from "../../components/rotation/due";
 import { main } from "../../operations/rotate";
 import { editDue } from "../../operations/rotate/due";
+import { editStackFile } from "../../operations/stack-file";
 import { readStackFile } from "../../operations/stack-file/read";
 import { DUE_FILE } from "./due-fixture";
 
@@ -76,6 +77,24 @@ describe("--due, once a day", { timeout: 120_000 }, () => {
     expect(late.changes.map(({ action, stamp }) => `${action} ${stamp}`)).toEqual(["retire 2025-12-30"]);
     expect(late.text).toContain('generations: ["2026-02-26"] # then retired\n      retired: ["2025-12-30"]\n');
     expect(editDue(late.text, ["tokens"], "2026-06-27").changes.map(({ action }) => action)).toEqual(["rotate"]);
+  });
+
+  it("tells how a stamp of the future is mended, and then mends it", () => {
+    let text = DUE_FILE.replace(
+      'flow: { kind: random, generations: ["2026-01-01"]',
+      'flow: { kind: random, generations: ["2062-01-01", "2026-01-01"]',
+    );
+    const [told] = editDue(text, ["flow"], "2026-01-10").skipped;
+    expect(told?.why).toContain("roll it by its name, and 2062-01-01 is retired in its time");
+    text = editStackFile(text, ["flow"], "rotate", "2026-01-10").text;
+    const done: string[] = [];
+    for (let day = "2026-01-10"; day < "2026-02-25"; day = addDays(day, 1)) {
+      const { text: next, changes } = editDue(text, ["flow"], day);
+      done.push(...changes.map(({ action, stamp }) => `${day} ${action} ${stamp}`));
+      text = next;
+    }
+    expect(done.slice(0, 2)).toEqual(["2026-01-15 retire 2026-01-01", "2026-01-15 retire 2062-01-01"]);
+    expect(editDue(text, ["flow"], "2026-02-25")).toMatchObject({ skipped: [], overdue: [] });
   });
 
   it("refuses an unknown name", () => {
