@@ -133,7 +133,10 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
       expect(git("diff", "--name-only", "main", "rollover/due-due")).toBe("Pulumi.due.yaml");
       expect(asked("7", stack(long(86))).at(-1)).toMatch(/^pr edit 7 /);
       expect(git("--git-dir", origin, "show", "rollover/due-due:Pulumi.due.yaml")).toContain(long(86));
-      expect(asked("7", stack(long(1))).at(-1)).toBe("pr close 7 --comment Nothing of this is due any more.");
+      const closed = "pr close 7 --comment Nothing of this is to be edited today.";
+      expect(asked("7", stack(long(1))).at(-1)).toBe(closed);
+      const frozen = stack(long(85)).replace("} }", `}, freeze: [{ from: ${long(1)}, to: ${long(-2)} }] }`);
+      expect(asked("7", frozen).at(-1)).toBe(closed);
       expect(asked("", stack(long(1)))).toHaveLength(1);
       // What the edit does not mend: nobody knows the age of a stamp whose day is yet to come.
       const ahead = `    ahead: { kind: random, generations: ["${long(-5)}"] }\n`;
