@@ -1,5 +1,6 @@
 // Proves the manners that all commands share, on real processes: help with examples and exit codes, code 2 and a suggestion for wrong
-// usage, and Ctrl-C that ends what was started and leaves neither folders nor half files. Not proven: what each command does.
+// usage, code 2 where npm has taken the options, and Ctrl-C that ends what was started and leaves neither folders nor half files.
+// Not proven: what each command does, nor any npm but the one that is installed.
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -46,6 +47,63 @@ describe("a wrong value", { timeout: 60_000 }, () => {
   });
 });
 
+describe("without npm's `--`", { timeout: 60_000 }, () => {
+  // None has a meaning of npm's own, so npm puts it into the environment, true where no `=` follows.
+  it.each([
+    ["alerts", ["--stack", "prod"], { npm_config_job: "true" }, "--job"],
+    ["bench", ["--hlep"], { npm_config_rounds: "true", npm_config_consumers: "1" }, "--rounds and --consumers"],
+    ["notice", ["--stack", "prod"], { npm_config_config_file: "true" }, "--config-file"],
+    ["plan", ["--cwd", "/nowhere"], { npm_config_base: "true" }, "--base"],
+    ["report", ["--cwd", "/nowhere"], { npm_config_verify: "true" }, "--verify"],
+    ["rotate", ["no-such-key", "--stack", "prod"], { npm_config_due: "" }, "--due"],
+  ])("%s does nothing", async (name, args, taken, options) => {
+    const { code, out, errors } = await run([`operations/${name}.ts`, ...args], {
+      env: { npm_lifecycle_event: name, ...taken },
+    });
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(errors).toBe(
+      `npm has taken ${options} for itself: put \`--\` before the options, as in \`npm run ${name} -- ${options.split(" ")[0] ?? ""}\`\n`,
+    );
+  });
+
+  it("what is npm's own is no reason, nor what another than npm has set", async () => {
+    const npm = {
+      npm_lifecycle_event: "alerts",
+      npm_config_json: "true",
+      npm_config_audit: "",
+      npm_config_cwd: undefined,
+    };
+    const args = ["operations/alerts.ts", "--stack", "prod"];
+    expect((await run(args, { env: npm })).code).toBe(0);
+    expect((await run(args, { env: { npm_lifecycle_event: undefined, npm_config_job: "true" } })).code).toBe(0);
+  });
+
+  it.each([["--emergency"], ["--retire"], ["--rollback"], ["--due"], ["--holder=a@example.com", "--reason=left"]])(
+    "a key whose roll would be none of the kind stays as it is: npm run rotate key %s",
+    async (...options) => {
+      const file = path.join(dir, "Pulumi.prod.yaml");
+      const text =
+        "config:\n  rollover:credentials: { key: { kind: random, generations: [2026-08-01, 2026-07-01] } }\n";
+      fs.writeFileSync(file, text);
+      const args = ["run", "--silent", "rotate", "key", ...options, "--", "--config-file", file];
+      const { code, out, errors } = await run(args, { program: "npm" });
+      expect({ code, out, text: fs.readFileSync(file, "utf8") }).toEqual({ code: 2, out: "", text });
+      expect(errors).toContain("put `--` before the options");
+    },
+  );
+
+  it.each([
+    ["--reason", ["key", "--stack", "prod", "--reason", "--emergency"]],
+    ["--ticket", ["key", "--ticket", "--rollback", "--stack", "prod"]],
+    ["--holder", ["--holder", "--reason", "left", "--stack", "prod"]],
+    ["--stack", ["key", "--stack", "--retire"]],
+  ])("%s takes no option for its value", async (option, args) => {
+    const { code, out, errors } = await run(["operations/rotate.ts", ...args, "--cwd", dir]);
+    expect({ code, out }).toEqual({ code: 2, out: "" });
+    expect(errors).toBe(`${option} has no value: an option follows it\n`);
+  });
+});
+
 describe("--json", { timeout: 60_000 }, () => {
   it("gives the alerting rules as one line, the same as in YAML", async () => {
     const yaml = await run(["operations/alerts.ts", "--stack", "prod"]);
@@ -89,12 +147,17 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** One command as a process, in the checkout. `interruptAt`: SIGINT once standard error holds the text. */
+/**
+ * One command as a process, in the checkout, or another `program` in its place. `interruptAt`: SIGINT once standard error holds
+ * the text.
+ */
 function run(
   args: string[],
-  { env = {}, interruptAt }: { env?: NodeJS.ProcessEnv; interruptAt?: string } = {},
+  { env = {}, interruptAt, program }: { env?: NodeJS.ProcessEnv; interruptAt?: string; program?: string } = {},
 ): Promise<{ code: number; out: string; errors: string }> {
-  const child = spawn(process.execPath, ["--require", "tsx/cjs", ...args], {
+  const command = program === undefined ? [process.execPath, "--require", "tsx/cjs", ...args] : [program, ...args];
+  const [first = "", ...rest] = command;
+  const child = spawn(first, rest, {
     cwd: checkout,
     env: { ...process.env, CI: "true", NO_COLOR: undefined, FORCE_COLOR: undefined, PULUMI_STACK: undefined, ...env },
     stdio: ["ignore", "pipe", "pipe"],
