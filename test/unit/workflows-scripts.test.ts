@@ -4,7 +4,7 @@ import { spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { checkout, workflow } from "./workflows-fixture";
 
 describe("the scripts in a real repository", { timeout: 30_000 }, () => {
@@ -31,6 +31,9 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
       fs.appendFileSync(path.join(repository, ".git", "info", "exclude"), `/${name}\n`);
     }
   });
+  afterEach(() => {
+    git("checkout", "--quiet", "--force", "main");
+  });
   afterAll(() => {
     fs.rmSync(dir, { recursive: true, force: true });
   });
@@ -54,16 +57,51 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     ["an incident at Turso", { "Pulumi.prod.yaml": incident }, '["prod"]', "true"],
     ["a new stack", { "Pulumi.new.yaml": prod }, '["new"]', "true"],
     ["the local stack", { "Pulumi.local.yaml": moved }, "[]", "false"],
-    [
-      "hostile names",
-      { "Pulumi.$(touch pwned).yaml": rolled, 'Pulumi.a"]}.yaml': "", "Pulumi.a\nb.yaml": "" },
-      "[]",
-      "false",
-    ],
+    ["names with a dot", { "Pulumi.new.eu.yaml": prod, "Pulumi.prod.yaml": rolled }, '["new.eu","prod"]', "true"],
   ])("classifies %s", (_, changed, stacks, approval) => {
     const head = onBranch(() => commit(changed));
     expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks, approval });
-    expect(fs.existsSync(path.join(repository, "pwned"))).toBe(false);
+  });
+
+  it("finds a stack with a dot in its name everywhere", () => {
+    const before = onBranch(() => commit({ "Pulumi.prod.eu.yaml": prod }));
+    git("checkout", "--quiet", before);
+    const head = commit({ "Pulumi.prod.eu.yaml": rolled });
+    expect(script("up.yml", "stacks", { BEFORE: before })).toEqual({ stacks: '["prod.eu"]' });
+    expect(script("due.yml", "stacks", {})).toEqual({ stacks: '["prod.eu","prod","staging"]' });
+    git("checkout", "--quiet", before);
+    expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks: '["prod.eu"]', approval: "false" });
+  });
+
+  it.each(["Pulumi.$(touch pwned).yaml", 'Pulumi.a"]}.yaml', "Pulumi.a\n::b.yaml", "Pulumi.é.yaml", "Pulumi..yaml"])(
+    "refuses the file name %j in one line, and minds it no more when it is deleted",
+    (name) => {
+      const head = onBranch(() => commit({ [name]: rolled, "Pulumi.prod.yaml": rolled }));
+      const refused = ({ status, stdout, outputs }: ReturnType<typeof attempt>) => {
+        expect(stdout).toMatch(/^::error::\S.* is no stack file: .+\n$/);
+        expect({ failed: status !== 0, outputs }).toEqual({ failed: true, outputs: {} });
+      };
+      refused(attempt("preview.yml", "classify", { HEAD: head }));
+      git("checkout", "--quiet", head);
+      refused(attempt("up.yml", "stacks", { BEFORE: base }));
+      refused(attempt("due.yml", "stacks", {}));
+      fs.rmSync(path.join(repository, name));
+      const after = commit({ "Pulumi.staging.yaml": rolled });
+      expect(script("up.yml", "stacks", { BEFORE: head })).toEqual({ stacks: '["staging"]' });
+      git("checkout", "--quiet", head);
+      expect(script("preview.yml", "classify", { HEAD: after })).toEqual({ stacks: '["staging"]', approval: "false" });
+      expect(fs.existsSync(path.join(repository, "pwned"))).toBe(false);
+    },
+  );
+
+  it("has nothing to preview or to update where a stack file is deleted", () => {
+    const head = onBranch(() => {
+      fs.rmSync(path.join(repository, "Pulumi.prod.yaml"));
+      return commit({});
+    });
+    expect(script("preview.yml", "classify", { HEAD: head })).toEqual({ stacks: "[]", approval: "false" });
+    git("checkout", "--quiet", head);
+    expect(script("up.yml", "stacks", { BEFORE: base })).toEqual({ stacks: "[]" });
   });
 
   it("classifies a link in place of a stack file as text, which needs approval", () => {
@@ -80,11 +118,29 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     git("checkout", "--quiet", head);
     expect(script("up.yml", "stacks", { BEFORE: base })).toEqual({ stacks: '["prod"]' });
     expect(script("up.yml", "stacks", { BEFORE: "0".repeat(40) })).toEqual({ stacks: '["prod","staging"]' });
-    git("checkout", "--quiet", "main");
   });
 
   it("finds the stacks that may be due", () => {
     expect(script("due.yml", "stacks", {})).toEqual({ stacks: '["prod","staging"]' });
+  });
+
+  it.each([
+    ["due.yml", "stacks", "ls-files"],
+    ["up.yml", "stacks", "diff"],
+    ["preview.yml", "classify", "diff"],
+    ["preview.yml", "classify", "show"],
+  ])("%s: the job %s fails where git %s does", (file, job, command) => {
+    const head = onBranch(() => commit({ "Pulumi.prod.yaml": rolled }));
+    const bin = fs.mkdtempSync(path.join(dir, "bin-"));
+    fs.writeFileSync(
+      path.join(bin, "git"),
+      `#!/bin/sh\nif [ "$1" = ${command} ]; then echo "fatal: no" >&2; exit 128; fi\nexec env PATH="$REST" git "$@"\n`,
+      { mode: 0o755 },
+    );
+    const REST = process.env["PATH"] ?? "";
+    const { status, outputs, stderr } = attempt(file, job, { HEAD: head, BEFORE: base, REST, PATH: `${bin}:${REST}` });
+    expect(stderr).toContain("fatal: no");
+    expect({ failed: status !== 0, outputs }).toEqual({ failed: true, outputs: {} });
   });
 
   it("opens one pull request for what is due, makes it anew, and closes it when nothing is", () => {
@@ -102,13 +158,13 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     git("remote", "set-url", "origin", origin);
     const asked = (OPEN: string, text: string, expected = "0") => {
       git("checkout", "--quiet", "--detach", base);
-      commit({ "Pulumi.due.yaml": text });
+      commit({ "Pulumi.due.eu.yaml": text });
       git("branch", "--quiet", "--force", "main", "HEAD");
       git("checkout", "--quiet", "main");
       const ASKED = path.join(dir, "asked");
       fs.writeFileSync(ASKED, "");
       const env = {
-        STACK: "due",
+        STACK: "due.eu",
         GITHUB_STEP_SUMMARY: path.join(dir, "summary"),
         OPEN,
         ASKED,
@@ -122,17 +178,19 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     try {
       const opened = asked("", stack(long(85)));
       expect(opened.at(-1)).toMatch(
-        /^pr create --base main --head rollover\/due-due --title Roll what is due in due --body-file /,
+        /^pr create --base main --head rollover\/due-due\.eu --title Roll what is due in due\.eu --body-file /,
       );
       expect(fs.readFileSync(path.join(dir, "due.md"), "utf8")).toMatch(
         /^Due by `rollover:policy`.*\n\n- `key`: rotate \d{4}-\d\d-\d\d; it is due by /,
       );
-      const pushed = git("show", "rollover/due-due:Pulumi.due.yaml");
+      const pushed = git("show", "rollover/due-due.eu:Pulumi.due.eu.yaml");
       expect(pushed).toContain(`"${long(85)}"], reason: "due by policy" } # a key`);
-      expect(git("--git-dir", origin, "rev-parse", "rollover/due-due")).toBe(git("rev-parse", "rollover/due-due"));
-      expect(git("diff", "--name-only", "main", "rollover/due-due")).toBe("Pulumi.due.yaml");
+      expect(git("--git-dir", origin, "rev-parse", "rollover/due-due.eu")).toBe(
+        git("rev-parse", "rollover/due-due.eu"),
+      );
+      expect(git("diff", "--name-only", "main", "rollover/due-due.eu")).toBe("Pulumi.due.eu.yaml");
       expect(asked("7", stack(long(86))).at(-1)).toMatch(/^pr edit 7 /);
-      expect(git("--git-dir", origin, "show", "rollover/due-due:Pulumi.due.yaml")).toContain(long(86));
+      expect(git("--git-dir", origin, "show", "rollover/due-due.eu:Pulumi.due.eu.yaml")).toContain(long(86));
       const closed = "pr close 7 --comment Nothing of this is to be edited today.";
       expect(asked("7", stack(long(1))).at(-1)).toBe(closed);
       const frozen = stack(long(85)).replace("} }", `}, freeze: [{ from: ${long(1)}, to: ${long(-2)} }] }`);
@@ -178,21 +236,28 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     return head;
   }
 
-  /** Runs a step of a job as the runner does, and returns what it put out. */
+  /** Runs a step of a job that succeeds, and returns what it put out. */
   function script(file: string, job: string, env: Record<string, string>, step = "stacks"): Record<string, string> {
+    const { status, stderr, outputs } = attempt(file, job, env, step);
+    if (status !== 0) throw new Error(`the script failed: ${stderr}`);
+    return outputs;
+  }
+
+  /** Runs a step of a job as the runner does where no shell is named: `-e`, and no pipefail. */
+  function attempt(file: string, job: string, env: Record<string, string>, step = "stacks") {
     const run = workflow(file).jobs[job]?.steps.find(({ id }) => id === step)?.run;
     if (run === undefined) throw new Error(`${file} has no step ${step} in ${job}`);
     const output = path.join(dir, "output");
     fs.writeFileSync(output, "");
-    const { status, stderr } = spawnSync("bash", ["--noprofile", "--norc", "-e", "-o", "pipefail", "-c", run], {
+    const { status, stdout, stderr } = spawnSync("bash", ["-e", "-c", run], {
       cwd: repository,
       encoding: "utf8",
       env: { PATH: process.env["PATH"], HOME: dir, RUNNER_TEMP: dir, GITHUB_OUTPUT: output, ...env },
     });
-    if (status !== 0) throw new Error(`the script failed: ${stderr}`);
-    const lines = fs.readFileSync(output, "utf8").trim().split("\n");
-    return Object.fromEntries(
+    const lines = fs.readFileSync(output, "utf8").split("\n").filter(Boolean);
+    const outputs: Record<string, string> = Object.fromEntries(
       lines.map((line) => [line.slice(0, line.indexOf("=")), line.slice(line.indexOf("=") + 1)]),
     );
+    return { status, stdout, stderr, outputs };
   }
 });
