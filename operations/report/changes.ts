@@ -2,6 +2,9 @@
 import type { AuditRecord, AuditRow } from "../../components/audit/record";
 import type { Change, Outcome, Step } from "./model";
 
+/** Between two rows of one update: a login that is watched before its withdrawal is watched for a day at most. */
+const LONGEST_PAUSE_MS = 2 * 86_400_000;
+
 /** What one update wrote of one credential. */
 type Records = readonly AuditRecord[];
 
@@ -17,14 +20,27 @@ interface Course {
 
 /** One entry an update and credential, newest first. */
 export function changesOf(rows: readonly AuditRow[]): Change[] {
-  const updates = new Map<string, AuditRecord[]>();
-  for (const { record } of rows) {
-    const key = JSON.stringify([record.update, record.credential]);
-    updates.set(key, [...(updates.get(key) ?? []), record]);
-  }
-  return [...coursesOf([...updates.values()])]
+  return [...coursesOf(updatesIn(rows))]
     .flatMap(([records, course]) => changeOf(records, course) ?? [])
     .sort((a, b) => compare(b.at, a.at));
+}
+
+/** Oldest first. A writer may say any id: what comes long after an update's last row is not of that update, and not hidden in it. */
+function updatesIn(rows: readonly AuditRow[]): Records[] {
+  const all: AuditRecord[][] = [];
+  const open = new Map<string, AuditRecord[]>();
+  for (const { record } of rows) {
+    const key = JSON.stringify([record.update, record.credential]);
+    const known = open.get(key);
+    const last = known?.at(-1);
+    if (known && last && Date.parse(record.time) - Date.parse(last.time) <= LONGEST_PAUSE_MS) known.push(record);
+    else {
+      const begun = [record];
+      open.set(key, begun);
+      all.push(begun);
+    }
+  }
+  return all;
 }
 
 /**

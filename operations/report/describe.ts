@@ -7,6 +7,7 @@ import { dueOf } from "../../components/rotation/due";
 import { describeDebts } from "../plan/debts";
 import { consumerName, type Summary as Declared } from "../plan/shapes";
 import { describeRetired, tokensIn, tursoDebts } from "../plan/turso";
+import { asideIn, isOf } from "./aside";
 import { changesOf } from "./changes";
 import { generationsOf, isLive } from "./generations";
 import type {
@@ -28,28 +29,31 @@ const DAY = 86_400_000;
 export function describeReport(facts: Facts): Report {
   const { now, stack, sinceMs, rows, evidence } = facts;
   const since = new Date(now.getTime() - sinceMs);
-  // A table may serve several stacks; rows that a tampering made unreadable say nothing.
-  const own = (rows ?? []).filter((row) => isReadable(row) && [stack, ""].includes(row.record.stack));
+  // A table may serve several stacks; rows that a tampering made unreadable say nothing. A writer may say any time, so
+  // when the row was written counts: of a table by the server's clock.
+  const own = (rows ?? [])
+    .filter((row) => isReadable(row) && isOf(stack, row))
+    .map((row) => ({ ...row, record: { ...row.record, time: row.at } }));
   const debts = debtsOf(facts);
   const credentials = credentialsOf(facts, own, debts, since);
   const changes = changesOf(own)
     .filter(({ at }) => Date.parse(at) >= since.getTime())
     .map((change) => (change.target.includes("/") ? withExpiration(change, own, facts) : change));
   return {
-    ...{ stack, at: now.toISOString(), since: since.toISOString(), audit: auditState(rows) },
+    ...{ stack, at: now.toISOString(), since: since.toISOString(), audit: auditState(rows, stack) },
     ...(evidence.policy ? { policy: evidence.policy } : {}),
     summary: summarise(credentials, changes, debts),
     ...{ credentials, changes, debts },
   };
 }
 
-function auditState(rows: readonly AuditRow[] | undefined): AuditState {
+function auditState(rows: readonly AuditRow[] | undefined, stack: string): AuditState {
   if (!rows) return { state: "none" };
   const chain = verifyChain(rows);
-  const count = { rows: rows.length };
+  const counts = { rows: rows.length, ...asideIn(rows.filter(isReadable), stack) };
   return chain.ok
-    ? { state: "whole", ...count, head: chain.head }
-    : { state: "broken", ...count, seq: chain.seq, why: chain.why, more: chain.more };
+    ? { state: "whole", ...counts, head: chain.head }
+    : { state: "broken", ...counts, seq: chain.seq, why: chain.why, more: chain.more };
 }
 
 /** Those of the stack in config's order, then those that only the audit knows. */

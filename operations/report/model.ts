@@ -20,9 +20,19 @@ export type AuditState =
   /** Everything is from state: nobody recorded who, when and why. */
   | { state: "none" }
   /** `head` is the last row's hash: a report that is kept shows by it whether rows were cut off since. */
-  | { state: "whole"; rows: number; head: string }
+  | ({ state: "whole"; rows: number; head: string } & AsideRows)
   /** `more`: the breaks after the first. */
-  | { state: "broken"; rows: number; seq: number; why: string; more: Break[] };
+  | ({ state: "broken"; rows: number; seq: number; why: string; more: Break[] } & AsideRows);
+
+/** `first` is a row's number. */
+export interface AsideRows {
+  /** Of other stacks' names, in no other number here: of stacks that share the audit, or of what this one was called before. */
+  others?: { rows: number; stacks: string[] };
+  /** Whose writer's clock was minutes away from that by which their rows were dated, which is the one shown. */
+  otherClock?: { rows: number; first: number };
+  /** Dated minutes before the row that they follow. */
+  setBack?: { rows: number; first: number };
+}
 
 export interface PolicyReport {
   /** Durations as config has them. */

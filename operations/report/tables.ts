@@ -1,5 +1,6 @@
 /** The report's tables, as texts: Markdown and HTML show the same cells. Pure. */
 import type { Break } from "../../components/audit/read";
+import { asideText } from "./aside";
 import type { Age, Change, ConsumerReport, CredentialReport, Generation, Report } from "./model";
 
 export interface Table {
@@ -259,9 +260,9 @@ export function auditText({ audit, at }: Report): string {
     case "whole":
       // Which of the two, the rows cannot say: `--verify` asks for it.
       if (audit.rows === 0) return "From the stack's state, and an audit that holds no row yet, or none any more.";
-      return `From the stack's state and an audit of ${audit.rows} rows whose chain is whole at ${moment(at)}.`;
+      return `From the stack's state and an audit of ${audit.rows} rows whose chain is whole at ${moment(at)}.${asideText(audit)}`;
     case "broken":
-      return `The audit's chain is broken at row ${audit.seq} of ${audit.rows}: ${audit.why}${alsoAt(audit.more)}. What follows rests on rows that may be forged.`;
+      return `The audit's chain is broken at row ${audit.seq} of ${audit.rows}: ${audit.why}${alsoAt(audit.more)}. What follows rests on rows that may be forged.${asideText(audit)}`;
   }
 }
 

@@ -7,8 +7,8 @@ import * as make from "./plan-fixture";
 export const NOW = new Date("2026-11-21T12:00:00.000Z");
 const DAY = 86_400_000;
 
-/** Rows as they are written: numbered, and each with the hash of the one before. */
-export function chained(records: readonly Partial<AuditRecord>[]): AuditRow[] {
+/** Rows as they are written: numbered, and each with the hash of the one before; by a server whose clock is right, or by `clock`. */
+export function chained(records: readonly Partial<AuditRecord>[], clock = ({ time }: AuditRecord) => time): AuditRow[] {
   let previous = BEGINNING;
   return records.map((one, index) => {
     const record: AuditRecord = {
@@ -17,7 +17,7 @@ export function chained(records: readonly Partial<AuditRecord>[]): AuditRow[] {
       ...{ actor: "", reason: "", ticket: "", commit: "", update: "" },
       ...one,
     };
-    const [seq, at] = [index + 1, record.time];
+    const [seq, at] = [index + 1, clock(record)];
     const row = { seq, at, record, previous, hash: hashOf(previous, seq, at, JSON.stringify(record)) };
     previous = row.hash;
     return row;
