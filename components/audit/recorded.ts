@@ -49,7 +49,7 @@ export function recorded(kind: Kind, provider: Provider, recording: Recording): 
     }),
     ...(diff && {
       diff: (id, olds, news) => {
-        stackOf(news, recording);
+        stackOf("diff", news, recording);
         return diff(id, olds, news);
       },
     }),
@@ -66,7 +66,7 @@ async function recordedCall<T extends { outs?: Props } | undefined>(
 ): Promise<T> {
   const { stack, memory } = recording;
   const steps = stepsOf(kind, call, olds, news, stack.credentials);
-  const name = stackOf(news, recording);
+  const name = stackOf(call, news, recording);
   const mends = steps.length > 0 && isMending(kind, call, steps, olds, news, stack);
   if (steps.length > 0 && kind !== "Completion") await begin(kind, steps, name, mends, recording);
   // From here on consumers cannot use what they hold: whatever comes is to reach them.
@@ -110,8 +110,13 @@ function unprovenOf(kind: Kind, error: unknown): Partial<Step> {
   return kind === "TursoToken" && typeof properties?.expires === "string" ? { expires: properties.expires } : {};
 }
 
-/** Older states do not say the stack: then what any resource of this process said. */
-function stackOf({ stack }: Props, { memory }: Recording): string {
-  if (typeof stack === "string" && stack !== "") memory.stack = stack;
+/**
+ * Older states do not say the stack: then what any resource of this process said. A delete knows but its state, which may hold
+ * the name of before `pulumi stack rename`.
+ */
+function stackOf(call: Call | "diff", { stack }: Props, { memory }: Recording): string {
+  const said = typeof stack === "string" ? stack : "";
+  if (call === "delete") return memory.stack || said;
+  if (said !== "") memory.stack = said;
   return memory.stack;
 }

@@ -134,6 +134,24 @@ it("an old state's delete carries the stack that the process has met", async () 
   expect(records.map(({ stack }) => stack)).toEqual(["staging", "staging"]);
 });
 
+it("after `pulumi stack rename` a delete carries the new name, though its state has the old one, and nothing after it does", async () => {
+  const { wrapped, records, messages } = scene("PostgresLogin", {
+    diff: () => Promise.resolve({ changes: false }),
+    delete: fails("a session is open"),
+  });
+  await wrapped.diff?.("1", login, { ...login, stack: "production" });
+  await wrapped.create({ ...login, stack: "production" });
+  await expect(wrapped.delete?.("1", { ...login, stack: "prod" })).rejects.toThrow("a session is open");
+  expect(new Set(records.map(({ stack }) => stack))).toEqual(new Set(["production"]));
+  expect(messages).toMatchObject([{ event: "debt", stack: "production" }]);
+  // Of `pulumi destroy`, which runs no program, state is all there is; what another resource says then still counts.
+  const memory = newMemory();
+  const destroyed = scene("PostgresLogin", { delete: () => Promise.resolve() }, { memory });
+  await destroyed.wrapped.delete?.("1", { ...login, stack: "prod" });
+  await destroyed.wrapped.create({ ...login, stack: undefined });
+  expect(destroyed.records.map(({ stack }) => stack)).toEqual(["prod", "prod", "", ""]);
+});
+
 it("nothing is wrapped where nothing is configured", () => {
   const provider: Provider = { create: () => Promise.resolve({ id: "1", outs: {} }) };
   const rest = {
