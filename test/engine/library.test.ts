@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
+import * as ts from "typescript";
 import { stringify } from "yaml";
 import { type LocalCloud, startCloud } from "../cloud";
 import { prepareEngine } from "../support/engine";
@@ -26,6 +27,9 @@ beforeAll(async () => {
   fs.mkdirSync(cwd);
   for (const name of PROGRAM_FILES)
     fs.copyFileSync(path.join(checkout, "test/fixtures/library", name), path.join(cwd, name));
+  // A file of its own, read after the package: it is still compiled as the program's first one was.
+  fs.appendFileSync(path.join(cwd, "index.ts"), 'export { owner } from "./owner";\n');
+  fs.writeFileSync(path.join(cwd, "owner.ts"), 'export const owner: string = "shop";\n');
   // Beside the example it would keep this checkout's compiler from knowing the package by its own name.
   fs.writeFileSync(path.join(cwd, "package.json"), JSON.stringify({ name: "shop", private: true, main: "index.ts" }));
   installInto(path.join(cwd, "node_modules"));
@@ -65,12 +69,26 @@ it("brings up, rolls, leaves alone and destroys what another program declares", 
   expect(await tryLogin(secret("DATABASE_URL"))).toBe("orders_db_20261121 as orders_owner");
   expect(await tryLogin(old)).toBe("orders_db_20261120 as orders_owner");
   expect(await stack.outputs()).toEqual({
+    owner: "shop",
     live: { "cart-key": ["2026-11-20"], "orders-db": ["2026-11-21", "2026-11-20"] },
   });
 
   await stack.setConfig("rollover:abandon[0]", "shop", { path: true });
   await must(stack.destroy());
   expect(await tryLogin(old)).toBe("28P01");
+});
+
+it("has its types for a program that resolves modules as Pulumi's template does", () => {
+  const program = ts.createProgram([path.join(dir, "shop", "index.ts")], {
+    ...{ strict: true, esModuleInterop: true, skipLibCheck: true, noEmit: true, types: ["node"] },
+    ...{ target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS },
+    // Not by the entry `exports` of package.json. TypeScript 5's default for CommonJS; TypeScript 6 calls it deprecated.
+    moduleResolution: ts.ModuleResolutionKind.Node10,
+    ignoreDeprecations: "6.0",
+    typeRoots: [path.join(checkout, "node_modules/@types")],
+  });
+  const messages = ts.getPreEmitDiagnostics(program).map(({ messageText }) => messageText);
+  expect(messages).toEqual([]);
 });
 
 it("is what docs/library.md shows", () => {
