@@ -15,10 +15,12 @@ export interface Break {
   /** The number that the broken row has to have. */
   seq: number;
   why: string;
+  /** It is no record, and the chain is whole around it: nothing else was changed or is missing there. */
+  stray?: true;
 }
 
 /** `head`: the last row's hash, 64 zeroes of no row. `more`: the breaks after the first. */
-export type Chain = { ok: true; head: string } | ({ ok: false; more: Break[] } & Break);
+export type Chain = { head: string } & ({ ok: true } | ({ ok: false; more: Break[] } & Break));
 
 /**
  * Looks for rows that are not what was written, or not where they were written, and goes on behind each. What is missing at the
@@ -28,27 +30,48 @@ export type Chain = { ok: true; head: string } | ({ ok: false; more: Break[] } &
  */
 export function verifyChain(rows: readonly AuditRow[]): Chain {
   const breaks: Break[] = [];
-  let last: Last = { seq: 0, hash: BEGINNING, lost: 0 };
+  let last: Place = { seq: 0, hash: BEGINNING };
+  let torn: AuditRow[] = [];
   for (const row of rows) {
-    const seq = last.seq + last.lost + 1;
-    const why = isReadable(row) ? problemOf(row, last) : row.record.error;
-    if (why !== undefined) breaks.push({ seq, why });
-    last = isReadable(row) ? { seq: row.seq, hash: row.hash, lost: 0 } : { ...last, lost: last.lost + 1 };
+    if (isTorn(row)) {
+      torn.push(row);
+      continue;
+    }
+    breaks.push(...tornBreaks(torn, last, row), ...breaksAt(row, last, torn.length));
+    [last, torn] = [row, []];
   }
+  breaks.push(...tornBreaks(torn, last, undefined));
+  const { hash: head } = last;
   const [first, ...more] = breaks;
-  return first ? { ok: false, ...first, more } : { ok: true, head: last.hash };
+  return first ? { ok: false, ...first, more, head } : { ok: true, head };
 }
 
-/** The last row that could be read, and how many since could not. */
-interface Last {
-  seq: number;
-  hash: string;
-  lost: number;
+/** The last row that has a place in the chain. */
+type Place = Pick<AuditRow, "seq" | "hash">;
+
+/** @param next The row behind them. The writer of a file goes on from the last row before a torn line. */
+function tornBreaks(torn: readonly AuditRow[], last: Place, next: AuditRow | undefined): Break[] {
+  const isAround = !next || (next.seq === last.seq + 1 && next.previous === last.hash);
+  const why = !next
+    ? "a write was torn by a crash at the end, or the last row was changed, which only a head that was noted shows"
+    : isAround
+      ? "a write was torn by a crash, and no row is missing there"
+      : "a row was changed there";
+  return torn.map(({ record }, at) => ({
+    ...{ seq: last.seq + at + 1, why: `${record.error}: ${why}` },
+    ...(isAround && { stray: true }),
+  }));
 }
 
-function problemOf(row: AuditRow, last: Last): string | undefined {
-  const seq = last.seq + last.lost + 1;
-  // The writer of a file goes on from the last whole row behind a torn one; other rows that cannot be read had their numbers.
+function breaksAt(row: AuditRow, last: Place, torn: number): Break[] {
+  const seq = last.seq + torn + 1;
+  const why = problemOf(row, last, seq);
+  if (why !== undefined) return [{ seq, why }];
+  return isReadable(row) ? [] : [{ seq, why: row.record.error, stray: true }];
+}
+
+function problemOf(row: AuditRow, last: Place, seq: number): string | undefined {
+  // Lines before it that are no rows now were rows once, or are not counted.
   const follows = row.seq === last.seq + 1;
   if (!follows && !(row.seq > last.seq && row.seq <= seq))
     return `row ${row.seq} stands where row ${seq} belongs: rows were taken out, added or moved`;
@@ -59,12 +82,21 @@ function problemOf(row: AuditRow, last: Last): string | undefined {
   return undefined;
 }
 
-/** What stands for a row that cannot be read. Without a hash, so that no chain holds it. */
-export function unreadable(seq: number, why: string): AuditRow {
-  const record: AuditRecord = { ...emptyRecord, error: why };
-  return { seq, at: "", record, previous: "", hash: "" };
+/** Stands for a line that holds no row. It has no place in the chain. */
+export function tornLine(line: number): AuditRow {
+  return { seq: line, at: "", record: noRecord(`line ${line} holds no row`), previous: "", hash: "" };
 }
 
-export function isReadable({ hash }: AuditRow): boolean {
-  return hash !== "";
+/** Of a row whose record is none of ours: `why` says so to whoever verifies. */
+export function noRecord(why: string): AuditRecord {
+  return { ...emptyRecord, error: why };
+}
+
+function isTorn({ at }: AuditRow): boolean {
+  return at === "";
+}
+
+/** Whether it holds a record. */
+export function isReadable({ record }: AuditRow): boolean {
+  return record.time !== "";
 }

@@ -5,6 +5,7 @@ import * as path from "node:path";
 import { BEGINNING, hashOf } from "./chain";
 import { locked } from "./lock";
 import type { AuditRecord, AuditRow } from "./record";
+import { type Row, rowOfLine } from "./shape";
 
 /** How much of the end is read to find the last row: some hundred of them. */
 const TAIL_BYTES = 256 * 1024;
@@ -78,14 +79,11 @@ async function readFrom(handle: fs.FileHandle, from: number, size: number): Prom
   return bytes.toString("utf8", 0, bytesRead);
 }
 
-function lastRow(text: string): Pick<AuditRow, "seq" | "hash"> | undefined {
+/** What the reader takes for a row too, so that the chain goes on from it: no torn line. */
+function lastRow(text: string): Row | undefined {
   for (const line of text.split("\n").reverse()) {
-    try {
-      const { seq, hash } = JSON.parse(line) as Partial<AuditRow>;
-      if (typeof seq === "number" && typeof hash === "string") return { seq, hash };
-    } catch {
-      // A torn line, or what stands before the first whole one of this part.
-    }
+    const row = rowOfLine(line);
+    if (row) return row;
   }
   return undefined;
 }

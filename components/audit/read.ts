@@ -1,23 +1,17 @@
 /** Reads an audit back, for the report and for whoever verifies it. */
 import { z } from "zod";
 import type { Audit } from "../rotation/model";
-import { unreadable } from "./chain";
+import { noRecord, tornLine } from "./chain";
 import { readLines } from "./file";
 import type { AuditRow } from "./record";
-import { recordShape } from "./shape";
+import { isRecord, parsedText, type Row, rowOfLine } from "./shape";
 import { readTable } from "./table";
 
 export { type Break, type Chain, isReadable, verifyChain } from "./chain";
 
-const hash = z.string().regex(/^[0-9a-f]{64}$/);
-
-const rowShape: z.ZodType<AuditRow> = z.strictObject({
-  ...{ seq: z.number().int().positive(), at: z.iso.datetime(), record: recordShape, previous: hash, hash },
-});
-
 /**
- * Every row, oldest first. One that cannot be read stands there without a hash and with an empty record, whose `error` says
- * which line or row it is; `verifyChain` names it.
+ * Every row, oldest first. One whose record is none of ours keeps its place in the chain, with an empty record, whose `error`
+ * says so; a line that holds no row stands there without a hash too. `verifyChain` names both.
  *
  * @param cwd The project's folder.
  * @param env Of a table: PGUSER and PGPASSWORD of a login that may read.
@@ -36,7 +30,10 @@ export async function readAudit(
       throw new Error(
         `there is no audit file ${audit.file}; see rollover:audit.file, and that this is the machine that writes it`,
       );
-    return (lines ?? []).map((line, at) => lineOf(line) ?? unreadable(at + 1, notRead("line", String(at + 1))));
+    return (lines ?? []).map((line, at) => {
+      const row = rowOfLine(line);
+      return row ? rowOf(row, JSON.stringify(row.record)) : tornLine(at + 1);
+    });
   }
   const { PGUSER: user = "", PGPASSWORD: password = "" } = env;
   if (user === "" || password === "") {
@@ -45,32 +42,17 @@ export async function readAudit(
     );
   }
   const rows = await readTable(audit.server, { user, password, database: audit.server.database });
-  return rows.map((row) => {
-    const seq = Number(row.seq);
-    const read = asWritten({ ...row, seq, record: parsed(row.record) });
-    return read ? { ...read, text: row.record } : unreadable(seq, notRead("row", row.seq));
-  });
+  return rows.map((row) => rowOf({ ...row, seq: Number(row.seq), record: parsedText(row.record) }, row.record));
 }
 
-/** Only as it was written: another text of the same values, or one key twice, is nothing that a writer here has put there. */
-function lineOf(line: string): AuditRow | undefined {
-  const row = asWritten(parsed(line));
-  return row && JSON.stringify(row) === line ? row : undefined;
+const moment = z.iso.datetime();
+
+/** @param text Of its record, which the hash is of. */
+function rowOf({ record, ...row }: Row, text: string): AuditRow {
+  const isOurs = isRecord(record) && moment.safeParse(row.at).success;
+  return { ...row, record: isOurs ? record : noRecord(notOurs(row.seq)), text };
 }
 
-/** The row itself and not zod's copy, whose keys may stand in another order: the hash is of their text. */
-function asWritten(value: unknown): AuditRow | undefined {
-  return rowShape.safeParse(value).success ? (value as AuditRow) : undefined;
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
-}
-
-function notRead(what: string, at: string): string {
-  return `${what} ${at} holds no audit record: it was changed, or torn by a crash`;
+function notOurs(seq: number): string {
+  return `row ${seq} holds no record of Rollover's, or one of a newer Rollover: it was added in its turn, by somebody who may add`;
 }

@@ -1,6 +1,6 @@
-/** What a record has to be, checked where one is written and where one is read. */
+/** What a record and a row have to be, checked where one is written and where one is read. */
 import { z } from "zod";
-import { type AuditRecord, auditSteps } from "./record";
+import { type AuditRecord, type AuditRow, auditSteps } from "./record";
 
 const stamps = z.array(z.string());
 
@@ -11,6 +11,35 @@ export const recordShape: z.ZodType<AuditRecord> = z.looseObject({
   ...{ actor: z.string(), reason: z.string(), ticket: z.string(), commit: z.string(), update: z.string() },
 });
 
+const hash = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** A row of the file; what its record holds is looked at by itself. */
+const rowShape = z.strictObject({
+  ...{ seq: z.number().int().positive(), at: z.iso.datetime(), record: z.looseObject({}), previous: hash, hash },
+});
+
+export type Row = Omit<AuditRow, "record"> & { record: unknown };
+
+/** Only as it was written: another text of the same values, or one key twice, is nothing that a writer here has put there. */
+export function rowOfLine(line: string): Row | undefined {
+  const value = parsedText(line);
+  // Not zod's copy, whose keys may stand in another order: the hash is of their text.
+  return rowShape.safeParse(value).success && JSON.stringify(value) === line ? (value as Row) : undefined;
+}
+
+export function isRecord(value: unknown): value is AuditRecord {
+  return recordShape.safeParse(value).success;
+}
+
+/** Undefined where it is no JSON. */
+export function parsedText(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Says nothing. */
 export const emptyRecord: AuditRecord = {
   ...{ time: "", stack: "", credential: "", step: "other", result: "failed", from: [], to: [], consumer: "" },
@@ -19,8 +48,8 @@ export const emptyRecord: AuditRecord = {
 };
 
 /**
- * The record, completed where a part of it is missing or of another kind: one that cannot be read would break the chain for
- * good, since no row can be taken out again.
+ * The record, completed where a part of it is missing or of another kind: one that cannot be read would stand in the
+ * audit for good, since no row can be taken out again.
  *
  * @param warn Is given one line that names what was missing.
  */

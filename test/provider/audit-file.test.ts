@@ -6,8 +6,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { hashOf } from "../../components/audit/chain";
 import { appendRecords } from "../../components/audit/file";
 import { readAudit, verifyChain } from "../../components/audit/read";
+import { verify } from "../../operations/report/verify";
 import { recordOf } from "./audits";
 
 const FILE = "audit/prod.jsonl";
@@ -149,16 +151,63 @@ describe("broken rows", () => {
   it("a torn last line gets its end, is named, and the chain goes on behind it", async () => {
     await append("a", "b");
     fs.writeFileSync(at(), text().slice(0, -40));
+    expect(verifyChain(await read())).toMatchObject({
+      ...{ ok: false, seq: 2, stray: true, more: [] },
+      why: expect.stringMatching(/^line 2 holds no row: .* at the end/) as string,
+    });
     await append("c");
     expect(text().split("\n")).toHaveLength(4);
     const rows = await read();
     expect(verifyChain(rows)).toEqual({
-      ok: false,
-      seq: 2,
-      why: "line 2 holds no audit record: it was changed, or torn by a crash",
-      more: [],
+      ...{ ok: false, seq: 2, stray: true, more: [], head: rows[2]?.hash },
+      why: expect.stringMatching(/^line 2 holds no row: .* torn by a crash, and no row is missing there/) as string,
     });
     expect(rows[2]).toMatchObject({ seq: 2, previous: rows[0]?.hash, record: { credential: "c" } });
+  });
+
+  it("behind a torn line what was changed or cut off is found too, and a head can be noted", async () => {
+    await append("a", "b", "x");
+    fs.writeFileSync(at(), text().slice(0, -40));
+    await append("c", "d", "e");
+    const whole = text();
+    const rows = await read();
+    const head = rows.at(-1)?.hash ?? "";
+    // Until somebody has looked, and noted a head behind it.
+    expect(verify(rows, undefined)).toMatchObject({ ok: false, head, seq: 3, more: [], known: [] });
+    expect(verify(rows, head)).toMatchObject({ ok: true, head, known: [{ seq: 3 }] });
+    fs.writeFileSync(at(), whole.replace('"d"', '"y"'));
+    expect(verify(await read(), head)).toMatchObject({ ok: false, seq: 4, more: [], known: [{ seq: 3 }] });
+    fs.writeFileSync(at(), whole.replace('"a"', '"y"'));
+    expect(verify(await read(), head)).toMatchObject({ ok: false, seq: 1, more: [], known: [{ seq: 3 }] });
+    fs.writeFileSync(at(), whole.split("\n").slice(0, -2).join("\n") + "\n");
+    expect(verify(await read(), head)).toMatchObject({
+      ...{
+        ok: false,
+        seq: 3,
+        more: [{ why: expect.stringMatching(/^the head that was noted is not in it/) as string }],
+      },
+    });
+  });
+
+  it("goes on behind a row that is no record, and behind no line that is no row", async () => {
+    await append("a");
+    const [first] = await read();
+    const at2 = "2026-11-20T09:30:00.000Z";
+    const previous = first?.hash ?? "";
+    const row = { seq: 2, at: at2, record: {}, previous, hash: hashOf(previous, 2, at2, "{}") };
+    fs.appendFileSync(at(), `${JSON.stringify(row)}\n{"seq":99,"hash":"x"}\n`);
+    await append("b");
+    const rows = await read();
+    expect(rows.at(-1)).toMatchObject({ seq: 3, previous: row.hash });
+    expect(verifyChain(rows)).toMatchObject({
+      ...{
+        ok: false,
+        seq: 2,
+        stray: true,
+        why: expect.stringMatching(/^row 2 holds no record of Rollover's/) as string,
+      },
+      more: [{ seq: 3, stray: true, why: expect.stringMatching(/^line 3 holds no row/) as string }],
+    });
   });
 
   it("finds the last row behind a long torn line", async () => {

@@ -1,6 +1,6 @@
 // Proves against a real Postgres: who may only add can neither read, change nor forge; the owner cannot change by accident;
-// concurrent writers make one chain; what a superuser rewrote is found. Does not prove that a superuser who rewrites all of it
-// is found: only a head that was noted elsewhere tells.
+// concurrent writers make one chain; what a superuser rewrote is found, also beside a row that is no record. Does not prove that a
+// superuser who rewrites all of it is found: only a head that was noted elsewhere tells.
 import { once } from "node:events";
 import * as net from "node:net";
 import { Client } from "pg";
@@ -9,6 +9,7 @@ import { hashOf } from "../../components/audit/chain";
 import { journal, newTurns } from "../../components/audit/journal";
 import { readAudit, verifyChain } from "../../components/audit/read";
 import { insertRecords } from "../../components/audit/table";
+import { verify, verifiedText } from "../../operations/report/verify";
 import { type LocalPostgres, startPostgres } from "../cloud/postgres";
 import { type AuditDatabase, recordOf, startAudit } from "./audits";
 
@@ -86,6 +87,8 @@ describe("the login that adds", () => {
     ["to act as a replica", "SET session_replication_role = 'replica'", /^42501: /],
     ["to add no JSON", entry("none"), /^22P02: /],
     ["to add no object", entry("[1]"), /^P0001: an audit record is one JSON object/],
+    ["to add no record", entry("{}"), /^P0001: an audit record is one JSON object .* with the keys time, stack, /],
+    ["to add one by keys within", entry(`{"a":${JSON.stringify(recordOf())}}`), /^P0001: an audit record is one JSON/],
     ["to add too much", entry(`{"a":"${"x".repeat(10_000)}"}`), /^P0001: .* at most 10000/],
   ])("is refused %s", async (_, sql, words) => {
     expect(await as("audit_in", table.writer.password, sql)).toMatch(words);
@@ -136,20 +139,22 @@ it("chains what twenty writers add at once", async () => {
 });
 
 describe("a superuser who turns the triggers off", () => {
-  const tampered = async (sql: string): Promise<unknown> => {
+  const off = (work: string) =>
+    table.sql(`ALTER TABLE rollover_audit DISABLE TRIGGER ALL; ${work}; ALTER TABLE rollover_audit ENABLE TRIGGER ALL`);
+  const restored = async <T>(work: () => Promise<T>): Promise<T> => {
     await table.sql("CREATE TABLE kept AS SELECT * FROM rollover_audit");
-    const off = (work: string) =>
-      table.sql(
-        `ALTER TABLE rollover_audit DISABLE TRIGGER ALL; ${work}; ALTER TABLE rollover_audit ENABLE TRIGGER ALL`,
-      );
     try {
-      await off(sql);
-      return verifyChain(await read());
+      return await work();
     } finally {
       await off("DELETE FROM rollover_audit; INSERT INTO rollover_audit SELECT * FROM kept");
       await table.sql("DROP TABLE kept");
     }
   };
+  const tampered = (sql: string): Promise<unknown> =>
+    restored(async () => {
+      await off(sql);
+      return verifyChain(await read());
+    });
 
   it.each([
     ["UPDATE rollover_audit SET record = replace(record, 'a@example.com', 'b@example.com') WHERE seq = 3", 3],
@@ -171,6 +176,48 @@ describe("a superuser who turns the triggers off", () => {
     expect(
       await tampered(`UPDATE rollover_audit SET record = $r$${record}$r$, hash = '${hash}' WHERE seq = 2`),
     ).toMatchObject({ ok: false, seq: 3 });
+  });
+
+  it("is found beside a row that is no record, and so is what was cut off behind it", async () => {
+    await restored(async () => {
+      await off("DELETE FROM rollover_audit WHERE seq > 2");
+      const nothing = JSON.stringify(Object.fromEntries(Object.keys(recordOf()).map((key) => [key, null])));
+      const add = `INSERT INTO rollover_audit (record) VALUES ('${nothing}')`;
+      expect(await as("audit_in", table.writer.password, add)).toEqual([]);
+      await write([recordOf({ credential: "fourth" }), recordOf()]);
+      const [, second, , fourth, last] = await read();
+      const head = last?.hash ?? "";
+      const said = async (noted?: string) =>
+        verifiedText(verify(await read(), noted))
+          .trimEnd()
+          .split("\n");
+      // Nobody tampered with the chain, and the row does not hide the others.
+      expect(fourth?.record.credential).toBe("fourth");
+      expect(await said()).toEqual([
+        `The chain of the audit is whole, and not all in it is its own: 5 rows, head ${head}`,
+        expect.stringMatching(/^At row 3: row 3 holds no record of Rollover's, .* may add/),
+        expect.stringMatching(/note the head elsewhere/),
+      ]);
+      // Whoever noted a head behind it knows of it.
+      expect(verify(await read(), second?.hash).ok).toBe(false);
+      expect(await said(head)).toEqual([
+        `The audit is whole: 5 rows, head ${head}`,
+        expect.stringMatching(/^Known since that head was noted, at row 3: row 3 holds no record/),
+      ]);
+      const forged = JSON.stringify({ ...second?.record, actor: "nobody" });
+      const hash = hashOf(second?.previous ?? "", 2, second?.at ?? "", forged);
+      await off(`UPDATE rollover_audit SET record = $r$${forged}$r$, hash = '${hash}' WHERE seq = 2`);
+      expect(verify(await read(), head)).toMatchObject({ ok: false, seq: 3, known: [] });
+      expect((await said(head))[0]).toMatch(
+        /^The audit is broken at row 3 of 5: row 3 does not follow the row before it/,
+      );
+      await off("DELETE FROM rollover_audit WHERE seq > 3");
+      expect(await said(head)).toEqual([
+        expect.stringMatching(/^The audit is broken at row 3 of 3: row 3 does not follow/),
+        expect.stringMatching(/^And the head that was noted is not in it: .*cut off at its end/),
+        expect.stringMatching(/^The hash of its last row is [0-9a-f]{64}$/),
+      ]);
+    });
   });
 });
 

@@ -2,7 +2,7 @@
 // prove that rows removed at the end are found: they cannot be, and the head that is returned tells them apart.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { BEGINNING, hashOf, unreadable, verifyChain } from "../../components/audit/chain";
+import { BEGINNING, hashOf, noRecord, tornLine, verifyChain } from "../../components/audit/chain";
 import type { AuditRecord, AuditRow } from "../../components/audit/record";
 
 function recordOf(over: Partial<AuditRecord> = {}): AuditRecord {
@@ -104,28 +104,48 @@ describe("a chain of audit rows", () => {
     const rows = chainOf(Array.from({ length: 12 }, (_, at) => recordOf({ reason: String(at) })));
     const broken = rows.map((row) => {
       if (row.seq === 2) return { ...row, record: recordOf({ reason: "forged" }) };
-      return row.seq === 5 || row.seq === 6 ? unreadable(row.seq, `line ${row.seq}`) : row;
+      return row.seq === 5 || row.seq === 6 ? tornLine(row.seq) : row;
     });
     expect(verifyChain(broken.filter(({ seq }) => seq !== 9))).toEqual({
       ...{ ok: false, seq: 2, why: expect.stringContaining("row 2 is not what was written") as string },
+      head: rows[11]?.hash,
       more: [
-        { seq: 5, why: "line 5" },
-        { seq: 6, why: "line 6" },
+        { seq: 5, why: "line 5 holds no row: a row was changed there" },
+        { seq: 6, why: "line 6 holds no row: a row was changed there" },
         { seq: 9, why: expect.stringContaining("row 10 stands where row 9 belongs") as string },
       ],
     });
   });
 
-  it("takes a row behind an unreadable one for the next of either, and nothing else", () => {
+  it("takes a row behind a line that is none for the next of either, and tells the two apart", () => {
     const [first, second, third] = chainOf([recordOf(), recordOf({ reason: "b" }), recordOf({ reason: "c" })]);
     if (!first || !second || !third) throw new Error("no rows");
-    const torn = unreadable(2, "line 2");
-    const only = { ok: false, seq: 2, why: "line 2", more: [] };
-    // A torn line, behind which the next writer went on from the row before it; and one that was whole once.
-    expect(verifyChain([first, torn, second])).toEqual(only);
-    expect(verifyChain([first, torn, third])).toEqual(only);
+    const torn = tornLine(2);
+    const only = { ok: false, seq: 2, more: [] };
+    // A torn line, behind which the next writer went on from the row before it; and one that was a row once.
+    expect(verifyChain([first, torn, second])).toMatchObject({ ...only, stray: true, head: second.hash });
+    expect(verifyChain([first, torn, third])).toMatchObject({ ...only, head: third.hash });
+    expect(verifyChain([first, torn, third])).not.toHaveProperty("stray");
+    expect(verifyChain([first, torn])).toMatchObject({ ...only, stray: true, head: first.hash });
     expect(verifyChain([torn, third])).toMatchObject({ ok: false, seq: 1, more: [{ seq: 2 }] });
     expect(verifyChain([first, torn, { ...second, previous: BEGINNING }])).toMatchObject({ more: [{ seq: 3 }] });
+  });
+
+  it("keeps the place of a row that holds no record: what is broken beside it or in it is named all the same", () => {
+    const rows = chainOf([recordOf(), recordOf(), recordOf({ reason: "c" }), recordOf()]).map((row) =>
+      row.seq === 3 ? { ...row, record: noRecord("row 3 is none"), text: JSON.stringify(row.record) } : row,
+    );
+    const [first, second, third, fourth] = rows;
+    if (!first || !second || !third || !fourth) throw new Error("no rows");
+    const stray = { seq: 3, why: "row 3 is none", stray: true };
+    expect(verifyChain(rows)).toEqual({ ok: false, ...stray, more: [], head: fourth.hash });
+    const edited = { ...second, record: recordOf({ actor: "nobody" }) };
+    expect(verifyChain([first, edited, third, fourth])).toMatchObject({ seq: 2, more: [stray] });
+    expect(verifyChain([first, third, fourth])).toMatchObject({ ok: false, seq: 2, more: [] });
+    expect(verifyChain([first, second, { ...third, text: "{}" }, fourth])).toEqual({
+      ...{ ok: false, seq: 3, why: expect.stringContaining("row 3 is not what was written") as string, more: [] },
+      head: fourth.hash,
+    });
   });
 
   it("covers the text of a record as it was read, where that is known", () => {

@@ -101,7 +101,7 @@ describe("a broken audit", () => {
     const rows = year().rows ?? [];
     const head = rows.at(-1)?.hash;
     const whole = verify(rows, head);
-    expect(whole).toEqual({ ok: true, rows: rows.length, head });
+    expect(whole).toEqual({ ok: true, rows: rows.length, head, known: [] });
     expect(verifiedText(whole)).toBe(`The audit is whole: ${rows.length} rows, head ${head ?? ""}\n`);
     expect(verify(rows, "0".repeat(64))).toEqual(whole); // noted before its first row
     expect(verify(tampered(), undefined)).toMatchObject({ ok: false, seq: 5 });
@@ -114,7 +114,7 @@ describe("a broken audit", () => {
     expect(nothing).toMatchObject({ ok: false, rows: 0 });
     expect(verifiedText(nothing)).toMatch(/^The audit is broken: it holds no row, and the stack has 3 credentials: /);
     expect(verify([], "a".repeat(64), 3)).toMatchObject({ ok: false });
-    const whole = { ok: true, rows: 0, head: "0".repeat(64) };
+    const whole = { ok: true, rows: 0, head: "0".repeat(64), known: [] };
     expect(verify([], "0".repeat(64), 3)).toEqual(whole);
     expect(verify([], undefined, 0)).toEqual(whole);
     const report = describeReport({ ...year(), rows: [] });
@@ -129,6 +129,7 @@ describe("a broken audit", () => {
       expect.stringMatching(/^The audit is broken at row 5 of \d+: /),
       expect.stringMatching(/^And at row 9: .*rows were taken out/),
       expect.stringMatching(/^And at row 20: .*rows were taken out/),
+      `The hash of its last row is ${rows.at(-1)?.hash ?? ""}`,
       "",
     ]);
     const report = describeReport({ ...year(), rows });
