@@ -6,7 +6,7 @@ export interface ConsumerPlan {
   /** Exactly one of worker and file. */
   worker?: string;
   file?: string;
-  change: "first delivery" | "delivered" | "settings only" | "replaced" | "withdrawn";
+  change: "first delivery" | "delivered" | "settings only" | "replaced" | "withdrawn" | "left behind";
   /** Current stamps that change for it; empty where the same values are delivered again. */
   credentials: { name: string; from?: string; to?: string }[];
   /** Credentials whose value is another one under the same stamp: minted again after an invalidation. */
@@ -34,11 +34,11 @@ export function describeConsumers(
   renewed: ReadonlySet<string> = new Set(),
 ): ConsumerPlan[] {
   return steps.flatMap(({ op, urn, oldState, newState }) => {
-    const change = CHANGES[op];
+    const change = isLeft(op, oldState, after) ? "left behind" : CHANGES[op];
     const to = consumerOf(urn);
     if (!to || !change) return [];
     const isDelivered = change !== "delivered" || isDeliveredAnew(oldState, newState);
-    const will = change === "withdrawn" ? {} : holding(to, after);
+    const will = op === "delete" ? {} : holding(to, after);
     const credentials = changed(to.file === undefined ? heldIn(oldState) : oldState ? holding(to, before) : {}, will);
     const again = Object.keys(will).filter(
       (name) => renewed.has(name) && !credentials.some((one) => one.name === name && one.from !== one.to),
@@ -48,12 +48,18 @@ export function describeConsumers(
       {
         ...to,
         change: isDelivered ? change : ("settings only" as const),
-        credentials: isDelivered ? credentials : [],
+        credentials: isDelivered && change !== "left behind" ? credentials : [],
         mintedAgain: isDelivered && change !== "first delivery" ? again : [],
         attested: typeof probe === "string" && probe !== "",
       },
     ];
   });
+}
+
+/** Whether its secrets stay in a Worker that leaves the stack. */
+export function isLeft(op: string, resource: Resource | undefined, { abandoned }: Outputs): boolean {
+  const worker = resource?.inputs["worker"];
+  return op === "delete" && typeof worker === "string" && abandoned.includes(worker);
 }
 
 /** The component of an env file ends in the name of the resource's kind; only the resource has a parent. */

@@ -5,6 +5,7 @@ import { describeConsumers, heldBy, type ConsumerPlan } from "./consumers";
 import { describeDebts, type Note } from "./debts";
 import { keysetOf } from "./keyset-state";
 import * as keysets from "./keysets";
+import * as logins from "./logins";
 import { describeOthers, type Other } from "./others";
 import { type Permission, permissionsOf } from "./permissions";
 import { describePolicy, type PolicyPlan } from "./policy";
@@ -172,7 +173,9 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
   );
   const fate = (stamp: string): Withdrawal => {
     if (keyset) return keysets.fateOf(keyset, stamp, now, facts.now);
-    if (either.kind !== "turso") return { stamp, when: whenOf(either, stamp) };
+    if (either.kind === "postgres")
+      return { stamp, ...logins.fateOf(name, stamp, { was, now }, { ...known, state: facts.state }) };
+    if (either.kind !== "turso") return { stamp, when: "with the delivery: no consumer is handed it any more" };
     const token = known.tokens.find((one) => one.credential === name && one.stamp === stamp);
     const { when, works } = turso.fateOf(token, retired.includes(stamp), known.dying, facts.now);
     return { stamp, when, ...(works ? { works } : {}) };
@@ -274,14 +277,6 @@ function undelivered(was: Summary | undefined, now: Summary | undefined): string
   const handedOut = ({ change, live }: Summary) => live.slice(0, change === "overlaps" ? 2 : 1);
   const after = handedOut(now);
   return handedOut(was).filter((stamp) => now.live.includes(stamp) && !after.includes(stamp));
-}
-
-function whenOf({ kind, change, consumers }: Summary, stamp: string): string {
-  if (kind !== "postgres") return "with the delivery: no consumer is handed it any more";
-  if (change === "breaks at once" && stamp !== "adopted")
-    return "at once, when the password is altered, before the new one is delivered";
-  const asked = consumers.every(({ attested }) => attested) ? "" : " (those without a probe are not asked)";
-  return `at the end of this update, once no consumer holds it${asked} and no session begins with it; its sessions are ended`;
 }
 
 function whyAtOnce(kind: string): string {

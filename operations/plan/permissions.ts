@@ -1,4 +1,5 @@
 /** What the stack's logins and tokens must be allowed for the steps of one plan: each vendor's own words, and no more than that. Pure. */
+import { isLeft } from "./consumers";
 import { kindOf, nameOf, type Outputs, type Step } from "./shapes";
 import { type Invalidation, tokenOf } from "./turso";
 
@@ -70,7 +71,7 @@ function needsOf(step: Step, known: Known): Need[] {
     case "Grant":
       return isGone && oldState?.retainOnDelete === true ? [] : ofManaged(kindOf(urn), op, inputs);
     case "WorkerSecretSet":
-      if (known.untouched.includes(name)) return [];
+      if (known.untouched.includes(name) || isLeft(op, oldState, known.after)) return [];
       return [{ who: CLOUDFLARE, needs: WORKERS, step: `${isGone ? "withdraw from" : "deliver to"} ${name}` }];
     case "WorkersScript":
       return [{ who: CLOUDFLARE, needs: WORKERS, step: `${isGone ? "delete" : "deploy"} the script ${name}` }];

@@ -70,7 +70,6 @@ const inPlace = (): Facts => {
       make.step("create", make.login("rounds-db", NOW, {}, "inPlace")),
       make.delivery(worker),
       make.step("replace", make.resource("Command", "rounds-db", { inputs: { create, environment: make.SECRET } })),
-      make.step("delete-replaced", make.resource("Command", "rounds-db", { inputs: { create } })),
       make.step("update", make.resource("Completion", "completion")),
       make.step("delete", make.login("rounds-db", OLD, {}, "inPlace")),
     ],
@@ -261,7 +260,7 @@ it("says when a password that is altered in place stops working", () => {
     make.facts(
       make.outputsOf({ "rounds-db": make.postgres([OLD], inPlace) }),
       make.outputsOf({ "rounds-db": make.postgres([NOW], inPlace) }),
-      [make.login("rounds-db", OLD)],
+      [make.login("rounds-db", OLD, {}, "inPlace")],
       [],
     ),
   );
