@@ -6,7 +6,7 @@ import type { Change } from "./notifier";
 export type Stamps = Record<string, string>;
 
 /** What config says of a credential or a Turso target besides its stamps: why it was edited last, and what becomes of old ones. */
-export type Why = (name: string) => Pick<Change, "reason" | "ticket" | "kind" | "abandoned">;
+export type Why = (name: string) => Pick<Change, "reason" | "ticket" | "kind" | "inPlace" | "abandoned">;
 
 /** What differs, by name. */
 export function changesOf(olds: Stamps, news: Stamps, why: Why): Change[] {
@@ -30,9 +30,15 @@ export function whyIn({ credentials, turso, abandon }: Pick<StackModel, "credent
 
 function ofCredential(credential: Credential, abandon: readonly string[]): ReturnType<Why> {
   const { kind, name } = credential;
+  const inPlace = kind === "postgres" && credential.inPlace;
   // Nothing else is accepted by a server of its own, where it could be left.
-  const canBeLeft = kind === "turso" || (kind === "postgres" && !credential.inPlace);
-  return { kind, ...(canBeLeft && abandon.includes(name) && { abandoned: true }), ...textsOf(credential) };
+  const canBeLeft = kind === "turso" || (kind === "postgres" && !inPlace);
+  return {
+    kind,
+    ...(inPlace && { inPlace }),
+    ...(canBeLeft && abandon.includes(name) && { abandoned: true }),
+    ...textsOf(credential),
+  };
 }
 
 function textsOf({ reason, ticket }: Pick<Change, "reason" | "ticket">): Pick<Change, "reason" | "ticket"> {

@@ -80,8 +80,11 @@ function expect(change: Change): string[] {
 }
 
 /** What becomes of those that are live no longer. */
-function endOf({ kind, abandoned }: Change): string {
+function endOf({ kind, inPlace, abandoned }: Change): string {
   if (abandoned) return "left behind, and may still work";
+  if (inPlace) return "stops working at once, before the new one is delivered";
+  // Config declares it no longer, so it may be a token, or a login that goes on.
+  if (kind === undefined) return "withdrawn at the end of this update, where that is possible";
   // Turso revokes no token alone.
   if (kind === "turso") return "no longer delivered; works until it expires or is invalidated";
   return "retired at the end of this update";

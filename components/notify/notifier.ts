@@ -14,6 +14,8 @@ export interface Change {
   ticket?: string;
   /** Left out of a Turso target, and of what config declares no longer. */
   kind?: Credential["kind"];
+  /** Postgres: its one role gets another password, and nothing has an overlap. */
+  inPlace?: true;
   /** Config lists it under `abandon`: what leaves its stamps is not withdrawn. */
   abandoned?: true;
 }

@@ -43,6 +43,16 @@ describe("a message", () => {
   it.each<[string, Partial<Change>, string]>([
     ["a login", { kind: "postgres" }, "retired at the end of this update"],
     ["a Turso token", { kind: "turso" }, "no longer delivered; works until it expires or is invalidated"],
+    [
+      "a login whose password is changed in place",
+      { kind: "postgres", inPlace: true },
+      "stops working at once, before the new one is delivered",
+    ],
+    [
+      "what config declares no longer, which may be a token",
+      {},
+      "withdrawn at the end of this update, where that is possible",
+    ],
     ["a login that config abandons", { kind: "postgres", abandoned: true }, "left behind, and may still work"],
     ["a Turso token that config abandons", { kind: "turso", abandoned: true }, "left behind, and may still work"],
   ])("says what becomes of %s that config lists no longer", (_what, more, fate) => {
@@ -66,7 +76,13 @@ describe("a message", () => {
       ["2026-08-01 is current again", "2026-11-20 still accepted; 2026-11-20 is retired next"],
     ],
     ["a first generation", [], ["2026-11-20"], "rounds-db", ["2026-11-20 is current"]],
-    ["a credential that goes", ["2026-11-20"], [], "rounds-db", ["2026-11-20 retired at the end of this update"]],
+    [
+      "a credential that goes",
+      ["2026-11-20"],
+      [],
+      "rounds-turso",
+      ["2026-11-20 withdrawn at the end of this update, where that is possible"],
+    ],
     ["an invalidation", [], ["2026-11-20"], "group/production", ["every token that it had stops working at once"]],
     [
       "an invalidation again",
@@ -101,7 +117,9 @@ describe("a message", () => {
     ],
     ["an invalidation taken out of config", ["2026-11-20"], [], "database/rounds", []],
   ])("says what %s does", (_what, from, to, credential, expected) => {
-    const lines = bodyOf(message({ event: "done", changes: [{ credential, from, to }] })).split("\n");
+    // Config knows the kind of what it declares.
+    const kind = to.length > 0 && !credential.includes("/") ? { kind: "postgres" as const } : {};
+    const lines = bodyOf(message({ event: "done", changes: [{ credential, from, to, ...kind }] })).split("\n");
     expect(lines.slice(2)).toEqual(expected.map((line) => `  ${line}`));
     expect(lines[0]).toBe("Stack prod: an update is done.");
   });
@@ -218,7 +236,7 @@ describe("what changed", () => {
     expect(["login", "same", "token", "kept"].map((name) => why(name))).toEqual([
       { kind: "postgres", abandoned: true },
       // Its one role goes on with another password: there is nothing to leave.
-      { kind: "postgres" },
+      { kind: "postgres", inPlace: true },
       { kind: "turso", abandoned: true },
       { kind: "postgres" },
     ]);
