@@ -6,7 +6,7 @@ import type { Other } from "./others";
 import type { Permission } from "./permissions";
 import { invalidationLines, retiredLines } from "./turso-markdown";
 import { policyLines, sessionLine, whyLines } from "./why-markdown";
-import { code, count, plain } from "./words";
+import { code, count, plain, quiet } from "./words";
 
 /** Stands first in the comment, so that the next run finds it and edits it in place. */
 export function markerOf(stack: string): string {
@@ -32,7 +32,7 @@ export function toMarkdown(plan: Plan): string {
     ...list(
       "Breaks at once",
       credentials.flatMap(({ name, breaksAtOnce }) =>
-        breaksAtOnce === undefined ? [] : [`${code(name)}: ${breaksAtOnce}`],
+        breaksAtOnce === undefined ? [] : [`${code(name)}: ${plain(breaksAtOnce)}`],
       ),
     ),
     ...list(
@@ -173,5 +173,5 @@ function table(head: string[], rows: string[][]): string {
 function fenced(text: string): string {
   const longest = Math.max(2, ...(text.match(/`+/g) ?? []).map((run) => run.length));
   const fence = "`".repeat(longest + 1);
-  return `${fence}text\n${text}\n${fence}`;
+  return `${fence}text\n${text.split("\n").map(quiet).join("\n")}\n${fence}`;
 }
