@@ -1,5 +1,5 @@
 /** How old credentials are after the change, by the stack's policy before it and after it; the day is the caller's. Pure. */
-import { numberOf } from "../../components/rotation/calendar";
+import { Calendar, numberOf } from "../../components/rotation/calendar";
 import { type Due, type DueCredential, dueOf, freezeOn } from "../../components/rotation/due";
 import { parseDuration } from "../../components/rotation/duration";
 import type { Credential, Policy, Stamp } from "../../components/rotation/model";
@@ -48,11 +48,10 @@ export function describePolicy(
   const policy = after.policy && policyOf(after.policy);
   const day = now.toISOString().slice(0, 10);
   const judged = judge(after, policy, day);
-  const frozen = freezeOn(policy, day);
+  const frozen = frozenOn(before, after, day);
   const rolled = changes.filter(({ actions }) =>
     actions.some((action) => action.startsWith("rolls") || action === "adds"),
   );
-  const span = frozen ? `${frozen.from} to ${frozen.to}${frozen.reason === undefined ? "" : `: ${frozen.reason}`}` : "";
   const overdue = overdueIn(judged);
   const isFailing = (name: string) => policy?.enforce === true && overdue.some((one) => one.name === name);
   return {
@@ -61,7 +60,7 @@ export function describePolicy(
     overdueBefore: before.policy?.enforce
       ? overdueIn(judge(asBefore(before, after), policyOf(before.policy), day)).filter(({ name }) => !isFailing(name))
       : [],
-    weaker: weakerIn(before, after),
+    weaker: weakerIn(before, after, day),
     soon: judged
       .filter(({ due }) => due.status === "soon")
       .map(({ name, due: { due, rollOn } }) => ({
@@ -74,13 +73,22 @@ export function describePolicy(
         name,
         what: `${stale.join(", ")} ${stale.length === 1 ? "is" : "are"} live though the overlap is over; \`npm run rotate -- --due\` retires it`,
       })),
-    freeze: frozen ? rolled.map(({ name }) => ({ name, what: `rolls in a freeze (${span})` })) : [],
+    freeze: frozen === undefined ? [] : rolled.map(({ name }) => ({ name, what: `rolls in a freeze ${frozen}` })),
     lint: judged.flatMap(({ name, credential }) => {
       const expiration = expirations.get(name);
       const linted = { ...credential, ...(expiration === undefined ? {} : { expiration }) };
       return lintOf(linted, policy).map((what) => ({ name, what }));
     }),
   };
+}
+
+/** The freeze that the day is in, in words; one that the change takes away counts too. */
+function frozenOn(before: Outputs, after: Outputs, day: string): string | undefined {
+  const [own, was] = [after, before].map(({ policy }) => freezeOn(policy && policyOf(policy), day));
+  const found = own ?? was;
+  if (!found) return undefined;
+  const why = found.reason === undefined ? "" : `: ${found.reason}`;
+  return `(${found.from} to ${found.to}${why})${own ? "" : " of the policy before this change"}`;
 }
 
 interface Judged {
@@ -115,7 +123,7 @@ function asBefore(before: Outputs, after: Outputs): Pick<Outputs, "credentials">
 }
 
 /** What the change takes away of the policy in state. Longer overlaps and more freezes make nothing less overdue. */
-function weakerIn(before: Outputs, after: Outputs): Note[] {
+function weakerIn(before: Outputs, after: Outputs, day: string): Note[] {
   const name = "rollover:policy";
   const gone = before.policy && !after.policy ? [{ name, what: "is taken away" }] : [];
   const enforced = before.policy?.enforce && after.policy?.enforce === false;
@@ -126,7 +134,25 @@ function weakerIn(before: Outputs, after: Outputs): Note[] {
       { name: credential, what: `may become ${is === undefined ? "as old as it likes" : `${is} old`}, ${was} before` },
     ];
   });
-  return [...gone, ...(enforced ? [{ name, what: "is enforced no longer" }] : []), ...ages];
+  return [
+    ...gone,
+    ...(enforced ? [{ name, what: "is enforced no longer" }] : []),
+    ...thawed(before, after, day).map((what) => ({ name, what })),
+    ...ages,
+  ];
+}
+
+/** Freezes with a day to come on which credentials may be rolled now. A policy that is taken away says so itself. */
+function thawed({ policy: was }: Outputs, { policy: is }: Outputs, day: string): string[] {
+  if (!was || !is) return [];
+  const { freeze } = policyOf(is);
+  const calendar = new Calendar(freeze);
+  return was.freeze.flatMap(({ from, to }) => {
+    const first = from < day ? day : from;
+    if (to < first || calendar.openFrom(numberOf(first)) > numberOf(to)) return [];
+    const isShorter = freeze.some((one) => one.from <= to && one.to >= first);
+    return [`its freeze from ${from} to ${to} is ${isShorter ? "shortened" : "taken away"}`];
+  });
 }
 
 /** Its oldest one. Not where it is overdue for another reason. */

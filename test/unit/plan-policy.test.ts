@@ -152,6 +152,48 @@ describe("a change that would disarm the policy in state", () => {
     expect(exitCodeOf(changed(maxAge, rules && { ...rules, enforce: false }, [OLD], false))).toBe(0);
   });
 
+  describe("of a freeze", () => {
+    const frozen = (from: string, to: string, reason?: string) => ({ from, to, ...(reason && { reason }) });
+    const told = (was: ReturnType<typeof frozen>[], is: ReturnType<typeof frozen>[] | undefined, to = [NOW, OLD]) => {
+      const key = (live: string[]) => ({ key: make.random(live, { maxAge: "365d" }) });
+      const before = make.outputsOf(key([OLD]), { policy: { ...policy, freeze: was } });
+      const after = make.outputsOf(key(to), is && { policy: { ...policy, freeze: is } });
+      return describePlan(make.facts(before, after, [make.resource("RandomPassword", `key@${OLD}`)], []));
+    };
+    const november = frozen("2026-11-20", "2026-11-30", "the fair");
+
+    it("is judged by the freeze that it takes away, and names it", () => {
+      const plan = told([november], []);
+      expect(plan.policy?.freeze).toEqual([
+        {
+          name: "key",
+          what: "rolls in a freeze (2026-11-20 to 2026-11-30: the fair) of the policy before this change",
+        },
+      ]);
+      expect(toMarkdown(plan)).toContain(
+        "- **weaker with this change**: `rollover:policy`: its freeze from 2026-11-20 to 2026-11-30 is taken away\n",
+      );
+      // Whoever takes the whole policy away rolls in it too; one of its own that is open today is named as before.
+      expect(told([november], undefined).policy?.freeze).toMatchObject([{ name: "key" }]);
+      const own = told([november], [frozen("2026-11-01", "2026-11-30")]).policy;
+      expect(own).toMatchObject({ freeze: [{ what: "rolls in a freeze (2026-11-01 to 2026-11-30)" }], weaker: [] });
+    });
+
+    it("is weaker by each day to come that is open then, and by none that is past", () => {
+      const weaker = (...args: Parameters<typeof told>) => told(...args).policy?.weaker.map(({ what }) => what);
+      const shortened = ["its freeze from 2026-11-20 to 2026-11-30 is shortened"];
+      expect(weaker([november], [frozen("2026-11-23", "2026-11-30")])).toEqual(shortened);
+      expect(weaker([november], [frozen("2026-11-20", "2026-11-29")])).toEqual(shortened);
+      expect(weaker([november], [frozen("2026-11-21", "2026-11-30")])).toEqual([]);
+      expect(weaker([november], [frozen("2026-11-19", "2026-11-25"), frozen("2026-11-26", "2026-12-01")])).toEqual([]);
+      expect(weaker([frozen("2026-11-01", "2026-11-20")], [])).toEqual([]);
+      expect(weaker([frozen("2026-12-20", "2026-12-31")], [], [OLD])).toEqual([
+        "its freeze from 2026-12-20 to 2026-12-31 is taken away",
+      ]);
+      expect(told([november], [november], [OLD]).policy).toMatchObject({ freeze: [], weaker: [] });
+    });
+  });
+
   it("is none where the policy stays or becomes stricter", () => {
     expect(changed("90d", {}).policy).toMatchObject({ weaker: [], overdueBefore: [], overdue: [{ name: "key" }] });
     expect(changed("30d", {}).policy).toMatchObject({ weaker: [], overdueBefore: [], overdue: [{ name: "key" }] });
