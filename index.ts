@@ -249,7 +249,9 @@ function deliver(all: Deliverable[]): pulumi.Resource[] {
   for (const name of deliveryOrder([...consumers.keys()], stack.credentials) ?? []) {
     const one = consumers.get(name);
     if (!one) continue;
-    const after = verifiersOf(name, stack.credentials).flatMap((verifier) => workers.get(verifier) ?? []);
+    const verifiers = verifiersOf(name, stack.credentials).flatMap((verifier) => workers.get(verifier) ?? []);
+    // A Worker whose last credential leaves waits for no other resource that was announced.
+    const after = [...announced, ...verifiers];
     const args = { ...one, accountId, credentials: all, others: [...consumers.values()], after };
     // By script: a Worker that is renamed in config alone is still the same one.
     workers.set(name, new WorkerSecrets(one.worker.script, args));

@@ -15,7 +15,7 @@ export interface WorkerSecretsArgs {
   credentials: readonly Deliverable[];
   /** How the Workers that share a keyset with this one are asked, and how long each settles. */
   others?: readonly { worker: Worker; consumer: WorkerConsumer }[];
-  /** The Workers that verify what this one signs: they know a new key first. */
+  /** The announcement, where there is one, and the Workers that verify what this one signs: they know a new key first. */
   after?: pulumi.Resource[];
 }
 

@@ -144,6 +144,13 @@ describe("an update", () => {
     expect(text).toContain("- the webhook answered status 500");
     expect(text).toContain("- the mail server did not take the mail (EMESSAGE, status 554)");
     expect([held(scene), await loginsLike(scene, "rounds")]).toEqual(before);
+    // A Worker that loses its last credential waits for no credential that was announced. Time enough to withdraw it meanwhile.
+    const kept = fs.readFileSync(scene.configFile);
+    hook.faults.set([{ kind: "hang", times: 1000 }]);
+    scene.edit(["rollover:credentials"], {});
+    expect(await fails()).toContain("the update was not begun, since it could not be announced");
+    expect(held(scene)).toEqual(before[0]);
+    fs.writeFileSync(scene.configFile, kept);
     mail.mood("accept");
     hook.faults.set([]);
     scene.edit(["rollover:notify", "required"], undefined);
