@@ -4,7 +4,7 @@ import { parseCredential } from "../../components/rotation/credential";
 import type { Alerts, KeysetCredential } from "../../components/rotation/model";
 import { ConfigError, type Problem } from "../../components/rotation/problem";
 import { entries } from "../../components/rotation/read";
-import { parse } from "../stack-file/text";
+import { parse, plainOf } from "../stack-file/text";
 
 export interface Watched {
   alerts: Alerts;
@@ -17,7 +17,7 @@ export interface Watched {
  * text is no YAML, or ConfigError.
  */
 export function watched(text: string): Watched {
-  const file: unknown = parse(text).toJS();
+  const file: unknown = plainOf(parse(text));
   const config = (file as { config?: Record<string, unknown> } | null)?.config ?? {};
   const problems: Problem[] = [];
   const plain = (key: "alerts" | "credentials"): unknown => {

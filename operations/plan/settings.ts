@@ -3,7 +3,7 @@ import type { PostgresServer } from "../../components/rotation/model";
 import { describe, type Problem } from "../../components/rotation/problem";
 import { Fields } from "../../components/rotation/read";
 import { parseServer } from "../../components/rotation/server";
-import { parse } from "../stack-file/text";
+import { parse, plainOf } from "../stack-file/text";
 
 export function isMapping(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -16,7 +16,7 @@ export function mapping(value: unknown): Record<string, unknown> {
 
 /** A stack file, judged by nobody. Throws Refusal where the text is no YAML. */
 export function fileIn(text: string): Record<string, unknown> {
-  return text === "" ? {} : mapping(parse(text).toJS());
+  return text === "" ? {} : mapping(plainOf(parse(text)));
 }
 
 /** What stands in it below `config:`. */

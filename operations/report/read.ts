@@ -9,7 +9,7 @@ import { SECRETS } from "../../components/rotation/raw-config";
 import { findCli, json, pulumi, type Where } from "../cli";
 import { exported, kindOf, outputs, type Outputs, type State } from "../plan/shapes";
 import { fileOf, readText } from "../stack-file/file";
-import { parse, Refusal } from "../stack-file/text";
+import { parse, plainOf, Refusal } from "../stack-file/text";
 
 export interface Source extends Where {
   /** In place of `Pulumi.<stack>.yaml`: where `rollover:audit` is read. */
@@ -84,7 +84,7 @@ export async function selectedStack(where: Where): Promise<string> {
 export function auditOf({ cwd, configFile }: Pick<Source, "cwd" | "configFile">, stack: string): Audit | undefined {
   const file = fileOf({ cwd, stack, ...(configFile === undefined ? {} : { configFile }) });
   if (file === undefined) throw new Refusal("no stack is selected; name one by --stack");
-  const config = (parse(readText(file)).toJS() as { config?: Record<string, unknown> } | null)?.config ?? {};
+  const config = (plainOf(parse(readText(file))) as { config?: Record<string, unknown> } | null)?.config ?? {};
   const raw = config["rollover:audit"] ?? config["audit"];
   if (raw === undefined) return undefined;
   const problems: Problem[] = [];

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Document } from "yaml";
 import type { TursoTarget } from "../../components/rotation/model";
-import { Refusal } from "./text";
+import { plainOf, Refusal } from "./text";
 
 /** The path of a value that an edit may change, add or take out. */
 export type Place = readonly string[];
@@ -19,7 +19,7 @@ export function placesOfTarget({ kind, name }: TursoTarget): Place[] {
 }
 
 export function refuseFurther(before: Document, after: Document, places: Place[]): void {
-  const [was, now] = [before, after].map((document) => places.reduce<unknown>(without, document.toJS()));
+  const [was, now] = [before, after].map((document) => places.reduce<unknown>(without, plainOf(document)));
   const where = difference(was, now);
   if (!where) return;
   throw new Refusal(

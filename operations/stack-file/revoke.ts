@@ -5,7 +5,7 @@ import type { Stamp, TursoTarget } from "../../components/rotation/model";
 import { closest, listed } from "../../components/rotation/problem";
 import { compareStamps, nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import { pairOf, scalarOf } from "./lists";
-import { addPair, parse, parseEdited, rangeOf, Refusal, spliced, type Splice } from "./text";
+import { addPair, parse, parseEdited, plainOf, rangeOf, Refusal, spliced, type Splice } from "./text";
 import { type Why, withWhy } from "./why";
 
 /** `group/NAME` or `database/NAME`, as the command takes it. */
@@ -99,7 +99,7 @@ function reachOf(document: Document): Reach {
   const { config } = z
     .object({ config: z.record(z.string(), z.unknown()) })
     .catch({ config: {} })
-    .parse(document.toJS());
+    .parse(plainOf(document));
   const turso = shapes.turso.safeParse(config["rollover:turso"]);
   if (!turso.success)
     throw new Refusal("the stack file has no rollover:turso in plain text; there is nothing to invalidate");

@@ -1,5 +1,5 @@
 /** A stack file as text: it is parsed to know where things stand, and what is put in or taken out are its characters. */
-import { isMap, isSeq, parseDocument, type Document, type Node, type YAMLMap } from "yaml";
+import { isDocument, isMap, isSeq, parseDocument, type Document, type Node, type YAMLMap } from "yaml";
 
 /** Replaces what stands from `start` to before `end`. */
 export interface Splice {
@@ -33,11 +33,21 @@ function read(text: string): { document: Document; why?: string } {
   const [error] = document.errors;
   if (error) return { document, why: `${error.code} at line ${error.linePos?.[0].line ?? "?"}` };
   try {
-    document.toJS();
+    plainOf(document);
     return { document };
   } catch {
     return { document, why: "an alias or a merge key of it stands for nothing that it can stand for" };
   }
+}
+
+/**
+ * The values that a document, or a node of it, stands for. Throws where an alias stands for nothing. An anchor may be used as often
+ * as one likes: the parser's limit is for files of strangers, and Pulumi has none that anybody reaches.
+ */
+export function plainOf(document: Document, node: Document | Node = document): unknown {
+  const options = { maxAliasCount: -1 };
+  const value: unknown = isDocument(node) ? node.toJS(options) : node.toJS(document, options);
+  return value;
 }
 
 /** They must not overlap. What is put where something else is taken out stands before what follows that. */

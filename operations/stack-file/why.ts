@@ -9,6 +9,7 @@ import {
   lineStart,
   nextLine,
   parseEdited,
+  plainOf,
   rangeOf,
   Refusal,
   spliced,
@@ -72,7 +73,7 @@ function withText(
   const edited = splice ? spliced(text, [splice]) : text;
   const after = parseEdited(edited);
   const entry: unknown = after.getIn(path, true);
-  const found: unknown = isMap(entry) ? (entry.toJS(after) as Record<string, unknown>)[key] : undefined;
+  const found: unknown = isMap(entry) ? (plainOf(after, entry) as Record<string, unknown>)[key] : undefined;
   if (found !== value) throw new Refusal(form);
   return edited;
 }
