@@ -92,7 +92,7 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   if (/:\/\/[^\s/@]*:[^\s/@]+@/.test(text ?? ""))
     return complain(2, "--text holds an address with a password; say it without");
   try {
-    const read = readStackFile(readText(file));
+    const read = readStackFile(readText(file), ["policy", "notify"]);
     if (failed) return await tellFailure(read, { ...options, stack });
     const noticeMs = read.notify?.noticeMs ?? 0;
     if (noticeMs <= LONGEST_WAIT_MS) {

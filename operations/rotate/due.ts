@@ -44,7 +44,7 @@ export function editDue(
 ): DueEdit {
   const document = parse(text);
   for (const name of names) entryOf(document, name);
-  const { credentials, policy } = readStackFile(text);
+  const { credentials, policy } = readStackFile(text, ["policy"]);
   const chosen = credentials.filter(({ name }) => names.length === 0 || names.includes(name));
   const found = chosen.flatMap((credential) => {
     const step = stepOf(credential, dueOf(credential, policy, day), day);
@@ -75,7 +75,9 @@ export function editDue(
     }
     return made;
   });
-  const after = readStackFile(edited.text).credentials.filter(({ name }) => chosen.some((one) => one.name === name));
+  const after = readStackFile(edited.text, []).credentials.filter(({ name }) =>
+    chosen.some((one) => one.name === name),
+  );
   const overdue = after.flatMap((credential) => overdueOf(credential, policy, day));
   return { ...edited, skipped, overdue, enforce: policy?.enforce ?? false };
 }

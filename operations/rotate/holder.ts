@@ -20,7 +20,7 @@ export interface Left extends Edited {
 
 /** Throws Refusal where nobody of that name holds anything. */
 export function editHolder(text: string, who: string, today: Today, why: Why): Left {
-  const { credentials, turso } = readStackFile(text);
+  const { credentials, turso } = readStackFile(text, ["turso"]);
   const held = credentials.filter(({ holders }) => holders?.some((one) => isSame(one, who)));
   if (held.length === 0) throw unknown(who, credentials);
   const edited = edit(text, (whole) => {

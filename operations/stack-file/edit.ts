@@ -5,6 +5,7 @@ import { ConfigError } from "../../components/rotation/problem";
 import { rawSettings, SECRETS } from "../../components/rotation/raw-config";
 import { lineDiff } from "../line-diff";
 import { type Place, refuseFurther } from "./reach";
+import { isOfEncrypted, settingsIn } from "./settings";
 import { eolOf, parse, parseEdited } from "./text";
 
 /** What was done to one credential, or to `group/NAME` or `database/NAME`. */
@@ -46,28 +47,12 @@ export function edit(text: string, work: (whole: string) => Work): Edited {
 
 /** What the model refuses is refused here; values that are stored encrypted cannot be read, and are passed over. */
 function checkModel(document: Document): void {
-  const config: unknown = document.toJS();
-  const all = (config as { config?: Record<string, unknown> }).config ?? {};
-  const own = Object.entries(all).filter(([key]) => key.startsWith("rollover:"));
-  const hidden: string[] = [];
-  const plain = new Map(own.map(([key, value]) => [key.slice("rollover:".length), reveal(value, key, hidden)]));
+  const { values, encrypted, problems } = settingsIn(document);
   try {
-    parseStack({ keys: [...plain.keys()], settings: rawSettings((key) => plain.get(key)), secrets: SECRETS });
+    parseStack({ keys: [...values.keys()], settings: rawSettings((key) => values.get(key)), secrets: SECRETS });
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    const problems = error.problems.filter(({ where }) => !hidden.some((path) => where.startsWith(path)));
-    if (problems.length > 0) throw new ConfigError(problems);
+    problems.push(...error.problems.filter((problem) => !isOfEncrypted(problem, encrypted)));
   }
-}
-
-/** The value with every `{ secure: ... }` replaced by a text; their paths go to `hidden`. */
-function reveal(value: unknown, path: string, hidden: string[]): unknown {
-  if (Array.isArray(value)) return value.map((item: unknown, index) => reveal(item, `${path}[${index}]`, hidden));
-  if (typeof value !== "object" || value === null) return value;
-  const entries = Object.entries(value);
-  if (entries.length === 1 && entries[0]?.[0] === "secure") {
-    hidden.push(path);
-    return "hidden";
-  }
-  return Object.fromEntries(entries.map(([key, item]) => [key, reveal(item, `${path}.${key}`, hidden)]));
+  if (problems.length > 0) throw new ConfigError(problems);
 }

@@ -7,6 +7,7 @@ import { ConfigError, type Problem } from "../../components/rotation/problem";
 import { SECRETS } from "../../components/rotation/raw-config";
 import { entries, isSet } from "../../components/rotation/read";
 import { parseTurso } from "../../components/rotation/turso";
+import { type Encrypted, isOfEncrypted, settingsIn } from "./settings";
 import { parse } from "./text";
 
 export interface StackFile {
@@ -18,34 +19,53 @@ export interface StackFile {
   hasWebhook: boolean;
 }
 
+/** What is asked for beside the credentials. */
+export type Part = "policy" | "turso" | "notify";
+
+/** What some command looks at of a credential; `database` and `group` name the target of a Turso token. */
+const LOOKED_AT = ["kind", "generations", "generation", "maxAge", "holders", "inPlace", "backup"];
+const TARGET = ["database", "group"];
+
 /**
- * Judges only what is asked for: the rest of the file may be unfinished. Throws Refusal where the text is no YAML, or
+ * Judges only what is asked for: the rest of the file may be unfinished, or encrypted. Throws Refusal where the text is no YAML, or
  * ConfigError.
  */
-export function readStackFile(text: string): StackFile {
-  const file: unknown = parse(text).toJS();
-  const config = (file as { config?: Record<string, unknown> } | null)?.config ?? {};
-  const problems: Problem[] = [];
-  const plain = (key: string): unknown => {
-    const value = config[`rollover:${key}`];
-    if (typeof value !== "object" || value === null || !("secure" in value)) return value;
-    const [what, fix] = ["is stored encrypted, and only plain values can be read here", "write it into the file"];
-    problems.push({ where: `rollover:${key}`, what, allowed: "plain YAML", fix });
-    return undefined;
-  };
-  const [policy, turso, notify] = [plain("policy"), plain("turso"), plain("notify")];
+export function readStackFile(text: string, asked: readonly Part[] = ["policy", "turso", "notify"]): StackFile {
+  const { values, encrypted, problems } = settingsIn(parse(text));
+  const found: Problem[] = [];
+  const [policy, turso, notify] = (["policy", "turso", "notify"] as const).map((part) =>
+    asked.includes(part) ? values.get(part) : undefined,
+  );
   const raw = { keys: [], settings: {}, secrets: SECRETS };
-  const found: StackFile = {
+  const file: StackFile = {
     // What depends on the server or on `production` is judged with the edited file as a whole.
-    credentials: entries("rollover:credentials", plain("credentials"), problems).flatMap(({ name, where, value }) => {
-      const placed = parseCredential(name, where, value, { postgres: undefined, production: false }, problems);
+    credentials: entries("rollover:credentials", values.get("credentials"), found).flatMap(({ name, where, value }) => {
+      const placed = parseCredential(name, where, value, { postgres: undefined, production: false }, found);
       return placed.credential ?? [];
     }),
-    hasWebhook: isSet(config["rollover:alertWebhook"]),
-    ...(isSet(policy) && { policy: parsePolicy(policy, problems) }),
-    ...(isSet(turso) && { turso: parseTurso(turso, problems) }),
-    ...(isSet(notify) && { notify: parseNotify(notify, raw, problems) }),
+    hasWebhook: isSet(values.get("alertWebhook")),
+    ...(isSet(policy) && { policy: parsePolicy(policy, found) }),
+    ...(isSet(turso) && { turso: parseTurso(turso, found) }),
+    ...(isSet(notify) && { notify: parseNotify(notify, raw, found) }),
   };
+  for (const { where } of encrypted.filter((one) => isNeeded(one, asked, file.credentials))) {
+    const [what, fix] = ["is stored encrypted, and only plain values can be read here", "write it into the file"];
+    problems.push({ where, what, allowed: "plain YAML", fix });
+  }
+  problems.push(...found.filter((problem) => !isOfEncrypted(problem, encrypted)));
   if (problems.length > 0) throw new ConfigError(problems);
-  return found;
+  return file;
+}
+
+/** Whether what is asked for would not be known without it. */
+function isNeeded({ keys }: Encrypted, asked: readonly Part[], credentials: Credential[]): boolean {
+  const [setting, name, key] = keys;
+  if (setting === "credentials") {
+    if (key === undefined || LOOKED_AT.includes(key)) return true;
+    return TARGET.includes(key) && credentials.some((one) => one.name === name && one.kind === "turso");
+  }
+  const part = asked.find((one) => one === setting);
+  // Of Turso it is to which group a database belongs.
+  if (part === "turso") return name === undefined || (name === "databases" && (keys[3] ?? "group") === "group");
+  return part !== undefined;
 }
