@@ -27,12 +27,15 @@ async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> 
   const file = path.join(dir, "plan.json");
   const config = configArgs(where);
   // Not `--event-log`: the SDK's debug lines in it hold secrets in the clear. The plan file holds them encrypted.
-  const previewed = await pulumi(cli, where, ["preview", "--json", "--save-plan", file, ...config]);
+  // The user may have it stream events instead, in which nobody would find a step.
+  const whole = { ...cli, env: { ...cli.env, PULUMI_ENABLE_STREAMING_JSON_PREVIEW: "false" } };
+  const previewed = await pulumi(whole, where, ["preview", "--json", "--save-plan", file, ...config]);
   const shown = preview.safeParse(json(previewed.stdout));
   const errors = shown.success
     ? shown.data.diagnostics.filter(({ severity }) => severity === "error").map(({ message }) => message)
     : [];
   if (previewed.code !== 0 && errors.length === 0) errors.push(previewed.stderr, shown.success ? "" : previewed.stdout);
+  if (previewed.code === 0 && !shown.success) errors.push("`pulumi preview --json` printed nothing that can be read");
 
   const state = await pulumi(cli, where, ["stack", "export"]);
   const read = exported.safeParse(json(state.stdout));
@@ -44,9 +47,11 @@ async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> 
   const after = previewed.code === 0 ? afterOf(file) : undefined;
   if (!before.success) errors.push("the outputs in state are not those of this program");
   if (previewed.code === 0 && !after) errors.push("the preview gave no outputs of this program");
+  // A stack that was never updated has nothing in state.
+  const urn = deployment.resources[0]?.urn ?? shown.data?.steps[0]?.urn;
   const facts = {
     now: new Date(),
-    stack: stackOf(deployment.resources[0]?.urn) ?? where.stack?.split("/").at(-1) ?? "",
+    stack: stackOf(urn) ?? where.stack?.split("/").at(-1) ?? "",
     before: before.success ? before.data : outputs.parse({}),
     after: errors.length === 0 ? after : undefined,
     steps: shown.success ? shown.data.steps : [],
