@@ -5,7 +5,7 @@ import { closest, listed } from "../../components/rotation/problem";
 import { nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import * as keysets from "./keyset";
 import * as lists from "./lists";
-import { parse, parseEdited, rangeOf, Refusal, spliced, type Splice } from "./text";
+import { parse, parseEdited, plainOf, rangeOf, Refusal, spliced, type Splice } from "./text";
 import { type Why, withWhy } from "./why";
 
 /** `restore` and `emergency` are for keysets alone. */
@@ -192,7 +192,7 @@ function nextFor(name: string, taken: Stamp[], { stamp, exact }: Today): Stamp {
 
 /** Reads back what the edit made: a form that the splices do not understand is refused, never written. */
 function confirm(document: Document, name: string, expected: Stamps): void {
-  const entry: unknown = entryOf(document, name).toJS(document);
+  const entry = plainOf(document, entryOf(document, name));
   const { generation, generations, retired, restore } = entry as Record<string, unknown>;
   const live: unknown[] = Array.isArray(generations) ? generations : [generation];
   const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
