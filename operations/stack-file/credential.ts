@@ -2,7 +2,7 @@
 import { isMap, isScalar, type Document, type Scalar, type YAMLMap } from "yaml";
 import type { Stamp } from "../../components/rotation/model";
 import { closest, listed } from "../../components/rotation/problem";
-import { nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
+import { compareStamps, nextStamp, parseStamp, stampParts } from "../../components/rotation/stamp";
 import * as keysets from "./keyset";
 import * as lists from "./lists";
 import { parse, parseEdited, plainOf, rangeOf, Refusal, spliced, type Splice } from "./text";
@@ -55,12 +55,17 @@ export function applied(text: string, name: string, action: Action, today: Today
   const { splices, expected, notes } = planFor(document, text, name, action, today);
   const was = lists.liveOf(name, entryOf(document, name));
   const now = expected.generations;
+  const returns = noteOfReturn(name, was, expected, today);
   const stamp =
     action === "retire" ? was.find((one) => !now.includes(one)) : action === "restore" ? now.at(-1) : now[0];
   const edited = spliced(text, splices);
   confirm(parseEdited(edited), name, expected);
   const path = ["config", "rollover:credentials", name];
-  return { text: withWhy(edited, path, ["generations", "generation"], why), stamp: stamp ?? "", notes };
+  return {
+    text: withWhy(edited, path, ["generations", "generation"], why),
+    stamp: stamp ?? "",
+    notes: [...notes, ...returns],
+  };
 }
 
 function planFor(document: Document, text: string, name: string, action: Action, today: Today): Plan {
@@ -182,6 +187,25 @@ function planRetired(
     stamps: [...(moved ? [moved.stamp] : []), ...kept],
     notes: gone.length > 0 ? [`${name}: ${listed(gone)} cleared from retired, expired for more than a day`] : [],
   };
+}
+
+/**
+ * A value goes by its stamp until an update has withdrawn it, and the file keeps no stamp that has left it (but Turso's, in
+ * `retired`). So where a stamp of today leaves, the day's next free one would be it again, and the file as it was before.
+ */
+function noteOfReturn(name: string, was: Stamp[], expected: Stamps, { stamp, exact }: Today): string[] {
+  const { date } = stampParts(stamp);
+  const kept = [...expected.generations, ...expected.retired];
+  const next = nextStamp(date, kept);
+  const gone = was.find((one) => !kept.includes(one) && stampParts(one).date === date && compareStamps(one, next) >= 0);
+  if (gone === undefined) return [];
+  if (exact)
+    throw new Refusal(`${name}: ${gone} is newer than ${stamp}, and a roll would bring it back; give a newer stamp`);
+  const free = nextStamp(date, [gone]);
+  return [
+    `${name}: until an update has withdrawn ${gone}, roll again on this day only by a --stamp that it never had, such as ${free}: ` +
+      `${gone} would bring the same value back`,
+  ];
 }
 
 function nextFor(name: string, taken: Stamp[], { stamp, exact }: Today): Stamp {

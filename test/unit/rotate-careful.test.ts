@@ -1,13 +1,18 @@
 // Proves what `npm run rotate` must not do: wait for the state, in an emergency or for ever, write over somebody else's edit, take
-// a stamp of the future, or miss a holder for the case of letters. Not what an update then does.
+// a stamp of the future, bring back a value of the same day, or miss a holder for the case of letters. Not what an update then does.
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ConfigError } from "../../components/rotation/problem";
+import { compareStamps } from "../../components/rotation/stamp";
 import { readExpired } from "../../operations/expired";
 import { main } from "../../operations/rotate";
+import { type Action, editStackFile, Refusal } from "../../operations/stack-file";
 import { DUE_FILE } from "./due-fixture";
-import { stampsOf, TURSO_FILE } from "./stack-file-fixture";
+import { FILE as KEYSETS } from "./rotate-keyset-fixture";
+import { FILE, stampsOf, TURSO_FILE } from "./stack-file-fixture";
 
 describe("npm run rotate", { timeout: 60_000 }, () => {
   let dir = "";
@@ -74,11 +79,72 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
     expect(stampsOf(text(), "key")).toEqual(["2026-11-22.2", "2026-08-01"]);
   });
 
+  it("says how to roll again on the day on which a value came, leaked and was withdrawn", async () => {
+    fs.writeFileSync(file(), FILE);
+    for (const args of [[], ["--rollback"], ["--retire"]]) expect(await run("flow", ...args)).toBe(0);
+    expect(said.err.trim().split("\n").at(-1)).toBe(
+      "flow: until an update has withdrawn 2026-11-21, roll again on this day only by a --stamp that it never had, such as " +
+        "2026-11-21.2: 2026-11-21 would bring the same value back",
+    );
+    expect(await run("flow", "--stamp", "2026-11-21.2")).toBe(0);
+    expect(stampsOf(text(), "flow")).toEqual(["2026-11-21.2", "2026-08-01"]);
+    said.err = "";
+    expect(await run("flow", "--retire")).toBe(0);
+    expect(said.err).toBe("flow: 2026-08-01 is withdrawn by the next update\n");
+  });
+
   it("guesses which stack was meant", async () => {
     fs.writeFileSync(file(), TURSO_FILE);
     expect(await main(["key", "--stack", "acme/rollover/prodd", "--cwd", dir], new Date())).toBe(1);
     expect(said.err).toContain("Pulumi.prodd.yaml cannot be read (ENOENT); did you mean --stack prod?\n");
     expect(await main(["key", "--stack", "staging", "--cwd", dir], new Date())).toBe(1);
     expect(said.err).toContain("Pulumi.staging.yaml cannot be read (ENOENT); check --stack and --cwd\n");
+  });
+});
+
+describe("any edits of one day", { timeout: 60_000 }, () => {
+  const actions: Action[] = ["rotate", "retire", "rollback", "emergency"];
+  it.each([
+    ["secrets and logins", FILE, ["flow", "block", "single", "fixed"]],
+    ["tokens", TURSO_FILE, ["flow", "block", "single"]],
+    ["keysets", KEYSETS, ["flow", "block", "single", "dual"]],
+  ])("bring back no stamp of %s, and so no value, if one goes by what they say", (_, file, names) => {
+    const steps = fc.array(fc.constantFrom(...actions), { minLength: 8, maxLength: 14 });
+    let rolls = 0;
+    fc.assert(
+      fc.property(fc.constantFrom(...names), steps, (name, edits) => {
+        let text = file;
+        const seen = new Set<string>();
+        let free: string | undefined;
+        for (const action of edits) {
+          try {
+            const isRoll = action === "rotate" || action === "emergency";
+            const byHand = isRoll ? free : undefined;
+            const edited = editStackFile(text, [name], action, byHand ?? "2026-11-21", byHand !== undefined);
+            text = edited.text;
+            const said = /such as (\S+):/.exec(edited.notes.join())?.[1];
+            if (said !== undefined && (free === undefined || compareStamps(said, free) > 0)) free = said;
+            if (!isRoll) continue;
+            free = undefined;
+            const stamp = edited.changes[0]?.stamp ?? "";
+            expect(seen.has(stamp), `${name}: ${edits.join()}`).toBe(false);
+            seen.add(stamp);
+            rolls++;
+          } catch (error) {
+            if (!(error instanceof Refusal || error instanceof ConfigError)) throw error;
+          }
+        }
+      }),
+      { numRuns: 50 },
+    );
+    expect(rolls).toBeGreaterThan(100);
+  });
+
+  it("refuse a stamp given by hand that is older than one of its day that it replaces", () => {
+    const single = editStackFile(FILE, ["single"], "rotate", "2026-11-21.5", true).text;
+    expect(() => editStackFile(single, ["single"], "rotate", "2026-11-21.3", true)).toThrow(
+      "single: 2026-11-21.5 is newer than 2026-11-21.3, and a roll would bring it back; give a newer stamp",
+    );
+    expect(editStackFile(single, ["single"], "rotate", "2026-11-21").changes[0]?.stamp).toBe("2026-11-21.6");
   });
 });

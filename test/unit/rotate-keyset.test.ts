@@ -34,7 +34,7 @@ describe("a key's stamp", () => {
       '+      generations: ["2026-08-01", "2026-07-01"] # three',
       '-        - "2026-06-01" # June',
     ]);
-    const twice = edit("listed", "retire", "", edit("listed", "retire").text).text;
+    const twice = edit("listed", "retire", "2026-11-20", edit("listed", "retire").text).text;
     expect(listsOf(twice, "listed")).toEqual({ live: ["2026-08-01"], restore: [], atOnce: false });
     expect(twice).not.toContain("restore:\n");
   });
