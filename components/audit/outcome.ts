@@ -13,7 +13,7 @@ type Props = Record<string, unknown>;
 
 /** Of a step once its call succeeded. Some failures are recorded in state, so that the rest of an update goes on. */
 export function outcomeOf(kind: Kind, call: Call, planned: Step, olds: Props | undefined, outs: Props): Ended {
-  if (call === "delete") return { ...planned, error: "" };
+  if (call === "delete") return { ...planned, proven: outs["proven"] === true, error: "" };
   if (kind === "TursoToken") {
     const { tag, expires = "", failure = "" } = outs as Partial<TokenState>;
     const isMinted = failure === "" && tag !== (olds as TokenState | undefined)?.tag;

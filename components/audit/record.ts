@@ -26,7 +26,7 @@ export interface AuditRecord {
   consumer: string;
   /** Of a delivery: the consumer was asked, and reported the current tags. */
   attested: boolean;
-  /** Of a mint or proof: the credential was used for real. */
+  /** Of a mint or proof: the credential was used for real. Of a retirement: it was tried, and refused. */
   proven: boolean;
   /** ISO, or `never`, for a Turso token that was minted; else empty. */
   expires: string;

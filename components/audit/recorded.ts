@@ -15,7 +15,7 @@ export type Provider = pulumi.dynamic.ResourceProvider<Props, Props>;
 /** These tell people of the update as a whole: they say themselves whom they could not tell. */
 const framing: readonly Kind[] = ["Announcement", "Completion"];
 
-/** What a call under way has said of itself. */
+/** What a call under way has said of itself. A delete says by what it returns, which Pulumi passes over: whether it was proven. */
 const calls = new AsyncLocalStorage<{ isLeft: boolean }>();
 
 /** What a provider is to warn by, so that what it leaves behind is not recorded as ended. */
@@ -44,7 +44,9 @@ export function recorded(kind: Kind, provider: Provider, recording: Recording): 
     ...(update && { update: (id, olds, news) => run("update", [olds, news], () => update(id, olds, news)) }),
     ...(withdraw && {
       delete: async (id, props) => {
-        await run("delete", [props, props], () => withdraw(id, props).then(() => undefined));
+        await run("delete", [props, props], () =>
+          withdraw(id, props).then((said: unknown) => ({ outs: { ...(said ?? {}) } })),
+        );
       },
     }),
     ...(diff && {
@@ -65,7 +67,7 @@ async function recordedCall<T extends { outs?: Props } | undefined>(
   recording: Recording,
 ): Promise<T> {
   const { stack, memory } = recording;
-  const steps = stepsOf(kind, call, olds, news, stack.credentials);
+  const steps = stepsOf(kind, call, olds, news);
   const name = stackOf(call, news, recording);
   const mends = steps.length > 0 && isMending(kind, call, steps, olds, news, stack);
   if (steps.length > 0 && kind !== "Completion") await begin(kind, steps, name, mends, recording);

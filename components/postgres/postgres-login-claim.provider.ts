@@ -22,7 +22,8 @@ export function postgresLoginClaim(admin: Admin): pulumi.dynamic.ResourceProvide
     create: (news) => Promise.resolve({ id: news.login, outs: news }),
     update: (_id, _olds, news) => Promise.resolve({ outs: news }),
     // Its login's resource is gone by now, and with it the login: what is still there was left by a crash.
-    delete: (_id, props) =>
-      retire(admin, { ...props, mode: "orphan", password: "", consumers: [] }, { urn: props.madeBy }),
+    delete: async (_id, props) => {
+      await retire(admin, { ...props, mode: "orphan", password: "", consumers: [] }, { urn: props.madeBy });
+    },
   };
 }

@@ -3,7 +3,7 @@ import type * as pulumi from "@pulumi/pulumi";
 import { type Client, DatabaseError, escapeIdentifier, escapeLiteral } from "pg";
 import type { ConsumerRecord } from "../credential";
 import { sameInputs } from "../thin.provider";
-import { type Admin, type Mark, markOf, readRole, requireServer, retire } from "./retire";
+import { type Admin, type Mark, markOf, readRole, requireServer, retire, type Retirement } from "./retire";
 import { scramVerifier } from "./scram";
 import { connectedRetrying, PostgresError, transaction } from "./sql";
 
@@ -45,8 +45,12 @@ export interface Outputs extends Inputs {
   debts: string[];
 }
 
+type Crud = Omit<pulumi.dynamic.ResourceProvider<Inputs, Outputs>, "delete"> & {
+  delete(id: string, props: Outputs): Promise<Retirement>;
+};
+
 /** CRUD of a Postgres login; see components/postgres/postgres-login.ts. */
-export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
+export function postgresLogin(admin: Admin): Crud {
   const { server } = admin;
   return {
     diff(_id, olds, news) {
@@ -82,8 +86,9 @@ export function postgresLogin(admin: Admin): pulumi.dynamic.ResourceProvider<Inp
     },
 
     async delete(_id, props) {
-      if (props.mode === "inPlace") return; // the official Role's: its next password, once proven, is the refusal of this one
-      await retire(admin, props, { urn: props.madeBy, tag: props.tag });
+      // The official Role's: its next password, once proven, is the refusal of this one.
+      if (props.mode === "inPlace") return { proven: false };
+      return retire(admin, props, { urn: props.madeBy, tag: props.tag });
     },
   };
 }

@@ -71,6 +71,12 @@ export interface Retired {
   quietMs: number;
 }
 
+/** What a delete says of itself to whoever records it. */
+export interface Retirement {
+  /** The old password was tried, and refused. */
+  proven: boolean;
+}
+
 /**
  * Withdraws a login, or refuses and changes nothing. Only a login that carries `mark` is touched (any, if adopted).
  * It refuses while a consumer reports this generation as current or gives no answer, and while sessions of it begin; then it
@@ -79,17 +85,18 @@ export interface Retired {
  *
  * @throws PostgresError saying which consumer or which sessions still use it; the login then works as before.
  */
-export async function retire(admin: Admin, gone: Retired, mark: { urn: string; tag?: string }): Promise<void> {
+export async function retire(admin: Admin, gone: Retired, mark: { urn: string; tag?: string }): Promise<Retirement> {
+  const untried = { proven: false };
   requireServer(admin, gone);
   const role = await connectedRetrying(admin.server, admin.login, (client) => readRole(client, gone.login));
-  if (!role) return;
-  if (gone.mode !== "adopted" && !(await isOurs(admin, gone, role.mark, mark))) return;
+  if (!role) return untried;
+  if (gone.mode !== "adopted" && !(await isOurs(admin, gone, role.mark, mark))) return untried;
   if (admin.abandon.includes(gone.credential)) {
     admin.warn(
       `abandoned: the login ${gone.login} of ${gone.credential} still works; config lists ${gone.credential} under abandon`,
       "left behind",
     );
-    return;
+    return untried;
   }
   if (role.canLogIn) {
     await askConsumers(admin, gone, mark.tag ?? "");
@@ -104,13 +111,15 @@ export async function retire(admin: Admin, gone: Retired, mark: { urn: string; t
     await client.query(`ALTER ROLE ${escapeIdentifier(gone.login)} NOLOGIN`);
     await endSessions(client, gone.login);
   });
-  if (gone.password !== "" && !(await isRefused(admin, gone))) {
+  const isTried = gone.password !== "";
+  if (isTried && !(await isRefused(admin, gone))) {
     throw new PostgresError(
       "other",
       `the login ${gone.login} of ${gone.credential} still logs in after it was blocked`,
     );
   }
   if (gone.mode !== "adopted") await drop(admin, gone);
+  return { proven: isTried };
 }
 
 /**

@@ -93,8 +93,9 @@ function endOf(stamp: string, done: readonly AuditRecord[]): AuditRecord | undef
   return done.filter(retires).at(-1) ?? done.filter(drops).at(-1);
 }
 
-function endBy({ step }: AuditRecord, kind: string): NonNullable<Generation["end"]> {
+function endBy({ step, proven }: AuditRecord, kind: string): NonNullable<Generation["end"]> {
   if (step !== "retire") return "no longer delivered";
-  // A login is tried before it is dropped; a token's retirement is its forgetting.
-  return kind === "postgres" ? "refused when tried" : "retired";
+  // A login is tried before it is dropped, unless somebody has dropped it by hand; a token's retirement is its forgetting.
+  if (proven) return "refused when tried";
+  return kind === "turso" ? "retired" : "retired, or no longer there";
 }

@@ -101,7 +101,7 @@ export interface Generation {
   /** When it was withdrawn, by the audit. */
   ended?: string;
   /** What its end rests on. */
-  end?: "refused when tried" | "no longer delivered" | "retired";
+  end?: "refused when tried" | "retired, or no longer there" | "no longer delivered" | "retired";
   /** The last time that it was used for real; undefined where the audit has none. */
   proof?: { at: string; passed: boolean };
   /** Whether a proof is possible at all: nobody can be asked about random text and keys. */

@@ -69,10 +69,9 @@ export async function startLogins() {
   async function replacesOf(olds: Outputs, inputs: Inputs): Promise<string[]> {
     return (await provider().diff?.(`${olds.login}:${olds.tag}`, olds, inputs))?.replaces ?? [];
   }
-  async function remove(outs: Outputs): Promise<void> {
-    const { delete: withdraw } = provider();
-    if (!withdraw) throw new Error("the provider has no delete");
-    await withdraw(`${outs.login}:${outs.tag}`, outs);
+  /** What it says of itself to whoever records it. */
+  async function remove(outs: Outputs): Promise<unknown> {
+    return provider().delete(`${outs.login}:${outs.tag}`, outs);
   }
 
   /** As whom the login acts, or the SQLSTATE of the refusal. */

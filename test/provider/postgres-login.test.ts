@@ -199,6 +199,20 @@ describe("a Postgres login on bad days", () => {
     await on.remove(again);
   });
 
+  it("says that it was refused where it was tried, and only there", async () => {
+    const [tried, dropped, remade, adopted] = [on.news(), on.news(), on.news(), on.news({ mode: "adopted" })];
+    expect(await on.remove(await on.create(tried))).toEqual({ proven: true });
+    const gone = await on.create(dropped);
+    await on.sql(`DROP ROLE ${gone.login}`);
+    expect(await on.remove(gone)).toEqual({ proven: false });
+    const first = await on.create(remade);
+    await on.create(remade);
+    expect(await on.remove(first)).toEqual({ proven: false });
+    const { server, login } = on.admin();
+    await connected(server, login, (client) => client.query(`CREATE ROLE ${adopted.login} LOGIN PASSWORD 'of-others'`));
+    expect(await on.remove(await on.create({ ...adopted, password: "" }))).toEqual({ proven: false });
+  });
+
   it("leaves what it made after SET ROLE NONE to its owner", async () => {
     const outs = await on.create(on.news());
     await on.sql("CREATE SCHEMA IF NOT EXISTS open; GRANT ALL ON SCHEMA open TO PUBLIC");

@@ -134,6 +134,22 @@ it("an old state's delete carries the stack that the process has met", async () 
   expect(records.map(({ stack }) => stack)).toEqual(["staging", "staging"]);
 });
 
+it("a retirement is recorded as proven where its provider says that it was tried", async () => {
+  const said = (value: unknown) => () => Promise.resolve(value as undefined);
+  for (const [value, proven] of [
+    [{ proven: true }, true],
+    [{ proven: false }, false],
+    [undefined, false],
+  ] as const) {
+    const { wrapped, records } = scene("PostgresLogin", { delete: said(value) });
+    await wrapped.delete?.("1", login);
+    expect(records).toMatchObject([
+      { step: "retire", result: "begun", proven: false },
+      { step: "retire", result: "done", proven },
+    ]);
+  }
+});
+
 it("after `pulumi stack rename` a delete carries the new name, though its state has the old one, and nothing after it does", async () => {
   const { wrapped, records, messages } = scene("PostgresLogin", {
     diff: () => Promise.resolve({ changes: false }),

@@ -61,7 +61,7 @@ export function retirement(id: string, time: string, name: string, from: string[
   return update(id, time, { credential: name, ...alice, ...who }, [
     { step: "announce", from, to },
     { step: "deliver", ...at },
-    { step: "retire", from: [gone] },
+    { step: "retire", from: [gone], proven: true },
     { step: "complete", from, to },
   ]);
 }

@@ -11,8 +11,9 @@ import { toMarkdown } from "../../operations/report/markdown";
 import { verifiedText, verify } from "../../operations/report/verify";
 import { main } from "../../operations/report";
 import { SECRET } from "./plan-fixture";
-import { chained, HOSTILE, NOW, roll, update, year } from "./report-fixture";
+import { chained, HOSTILE, NOW, retirement, roll, update, year } from "./report-fixture";
 
+const [A, B] = ["2026-05-04", "2026-08-24"];
 const golden = (name: string) => path.join(__dirname, "..", "golden", `report-${name}.md`);
 const tags = (page: string) => page.match(/<[^>]*>/g) ?? [];
 
@@ -48,6 +49,17 @@ describe("a year of a stack", () => {
     expect(turso?.generations[1]).toMatchObject({ place: "retired", expires: "2026-12-05T09:00:00.000Z" });
     // A random text is minted by nobody who records it: its delivery is what there is.
     expect(session?.generations[0]).toMatchObject({ madeBy: "audit", provable: false });
+  });
+
+  it("says that a login was refused only where its retirement has tried it", () => {
+    const untried = retirement("u2", "2026-09-02T08:00:00Z", "rounds-db", [B, A], [B]).map((one) => ({
+      ...one,
+      proven: false,
+    }));
+    const report = describeReport({ ...year(), rows: chained(untried) });
+    expect(report.credentials[0]?.generations.at(-1)).toMatchObject({ stamp: A, end: "retired, or no longer there" });
+    expect(toMarkdown(report)).toContain("2026-09-02 08:00, retired, or no longer there");
+    expect(toMarkdown(report)).not.toContain("refused when tried");
   });
 
   it("leaves out what ended, and what was done, before --since", () => {
