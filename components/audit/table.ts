@@ -18,10 +18,14 @@ export interface TableRow {
 
 /** Updates wait for this: a server that does not let a login in within it is not tried a second time. */
 const CONNECT_MS = 3000;
+/** Less than the whole: the server itself gives up, and adds no row that nobody waits for any more. */
+const STATEMENT_MS = 3000;
+/** For all attempts. */
+const WHOLE_MS = 5000;
 
 /**
  * Adds the records, all of them or none, in their order. Tried again where the server is busy or not reached; after a connection
- * that broke at the commit nobody knows whether they are there, so they may stand there twice.
+ * that broke at the commit nobody knows whether they are there, so they may stand there twice. Ends within 6 s.
  *
  * @throws PostgresError, with what to do.
  */
@@ -37,8 +41,10 @@ export async function insertRecords(
     "INSERT INTO public.rollover_audit (record) SELECT text FROM unnest($1::text[]) WITH ORDINALITY AS given (text, at) ORDER BY at";
   const begun = performance.now();
   for (let attempt = 1; ; attempt++) {
+    const wholeMs = WHOLE_MS - (performance.now() - begun);
+    const limits = { connectMs: CONNECT_MS, statementMs: STATEMENT_MS, wholeMs };
     try {
-      await connected(server, login, (client) => client.query(sql, [texts]), CONNECT_MS);
+      await connected(server, login, (client) => client.query(sql, [texts]), limits);
       return;
     } catch (error) {
       if (!(error instanceof PostgresError)) throw error;

@@ -67,18 +67,30 @@ export interface Login {
   database: string;
 }
 
+/** In milliseconds. */
+export interface Limits {
+  /** How long the server may take to let the login in. */
+  connectMs?: number;
+  /** After which the server gives up a statement. */
+  statementMs?: number;
+  /** For connecting and all of the work, whatever the server does. */
+  wholeMs?: number;
+}
+
+/** How long the server may take to close a connection that was done with. */
+const CLOSE_MS = 1000;
+
 /**
  * Runs `use` on one connection as `login` and closes it. TLS is verified unless the server is declared with `disable`,
- * which config allows on loopback alone. Connecting is bounded, each statement to 30 s.
+ * which config allows on loopback alone. Connecting is bounded, each statement to 30 s, and closing.
  *
- * @param connectMs How long the server may take to let the login in.
  * @throws PostgresError, always.
  */
 export async function connected<T>(
   server: PostgresServer,
   login: Login,
   use: (client: Client) => Promise<T>,
-  connectMs = 10_000,
+  { connectMs = 10_000, statementMs = 30_000, wholeMs }: Limits = {},
 ): Promise<T> {
   const who = `postgres ${server.host}:${server.port}, database ${login.database}, login ${login.user}`;
   const client = new Client({
@@ -88,19 +100,30 @@ export async function connected<T>(
     ssl: server.sslmode === "disable" ? false : { rejectUnauthorized: true, host: server.host },
     application_name: "rollover",
     connectionTimeoutMillis: connectMs,
-    statement_timeout: 30_000,
-    query_timeout: 35_000,
+    statement_timeout: statementMs,
+    query_timeout: statementMs + 5000,
   });
   // A connection that breaks while idle also fails the next query, which is where it is reported.
   client.on("error", () => undefined);
+  const breaks = (ms: number) =>
+    setTimeout(() => client.connection.stream.destroy(new Error(`no answer within ${Math.ceil(ms / 1000)} s`)), ms);
+  const deadline = wholeMs === undefined ? undefined : breaks(wholeMs);
   try {
     await client.connect();
     return await use(client);
   } catch (error) {
     throw classify(error, who);
   } finally {
-    await client.end().catch(() => undefined);
+    clearTimeout(deadline);
+    await close(client);
   }
+}
+
+/** pg waits for the server to close too, however long. */
+async function close(client: Client): Promise<void> {
+  const late = setTimeout(() => client.connection.stream.destroy(), CLOSE_MS);
+  await client.end().catch(() => undefined);
+  clearTimeout(late);
 }
 
 /**

@@ -138,6 +138,21 @@ it("chains what twenty writers add at once", async () => {
   expect(verifyChain(rows)).toMatchObject({ ok: true });
 });
 
+it("a write that waits for somebody's lock gives up for good: no row of it comes later", async () => {
+  const before = await read();
+  const { PGUSER: user, PGPASSWORD: password } = table.reader;
+  const holder = new Client({ host: "127.0.0.1", port: postgres.port, user, password, database: "audit" });
+  await holder.connect();
+  try {
+    await holder.query("SELECT pg_advisory_lock(hashtextextended('public.rollover_audit', 0))");
+    await expect(write()).rejects.toThrow(/SQLSTATE 57014.*see that the audit's database answers/);
+  } finally {
+    await holder.end();
+  }
+  await write([recordOf({ credential: "next" })]);
+  expect((await read()).slice(before.length).map(({ record }) => record.credential)).toEqual(["next"]);
+});
+
 describe("a superuser who turns the triggers off", () => {
   const off = (work: string) =>
     table.sql(`ALTER TABLE rollover_audit DISABLE TRIGGER ALL; ${work}; ALTER TABLE rollover_audit ENABLE TRIGGER ALL`);
