@@ -1,6 +1,5 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { journal } from "./audit/journal";
-import { generationsIn } from "./audit/held";
 import { leaving, newMemory, type Provider, recorded, type Recording } from "./audit/recorded";
 import { type Who, whoRuns } from "./audit/who";
 import { envFile } from "./file/env-file.provider";
@@ -83,7 +82,7 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
         // A key that is forgotten needs nothing of a Vault that may be gone; rules.ts asks for both where one is written.
         return vaultKey(new VaultApi(stack.vault ?? { address: "" }, config.get("rollover:vaultToken") ?? ""));
       case "EnvFile":
-        return envFile(process.cwd(), warn, (file) => generationsIn(file, stack.credentials));
+        return envFile(process.cwd(), warn);
       case "Announcement":
         return announcement(notify, warn, whyIn(stack));
       case "Completion":

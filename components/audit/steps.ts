@@ -7,14 +7,13 @@ import type { Outputs as FileState } from "../file/env-file.provider";
 import { changesOf } from "../notify/changes";
 import type { Inputs as Framing } from "../notify/completion.provider";
 import type { Inputs as LoginInputs } from "../postgres/postgres-login.provider";
-import type { Credential } from "../rotation/model";
+import type { Stamp } from "../rotation/model";
 import type { Kind } from "../thin";
 import { begins, targetOf } from "../turso/targets";
 import type { Inputs as InvalidationInputs, Outputs as InvalidationState } from "../turso/turso-invalidation.provider";
 import type { Inputs as SettingsInputs } from "../turso/turso-settings.provider";
 import type { Inputs as TokenInputs, Outputs as TokenState } from "../turso/turso-token.provider";
 import type { Inputs as KeyInputs, Outputs as KeyState } from "../vault/vault-key.provider";
-import { type Generations, generationsIn } from "./held";
 import type { AuditRecord } from "./record";
 
 export type Call = "create" | "update" | "delete";
@@ -32,15 +31,8 @@ type Props = Record<string, unknown>;
  *
  * @param olds What state holds; undefined for `create`.
  * @param news The inputs; for `delete` what state holds.
- * @param credentials Those of today's config: an env file is not told whose lines it gets.
  */
-export function stepsOf(
-  kind: Kind,
-  call: Call,
-  olds: Props | undefined,
-  news: Props,
-  credentials: readonly Credential[],
-): Step[] {
+export function stepsOf(kind: Kind, call: Call, olds: Props | undefined, news: Props): Step[] {
   switch (kind) {
     case "PostgresLogin":
       return ofLogin(call, olds as LoginInputs | undefined, news as unknown as LoginInputs);
@@ -56,7 +48,7 @@ export function stepsOf(
     case "WorkerSecretSet":
       return ofSecrets(call, olds as SecretSetState | undefined, news as unknown as SecretSet);
     case "EnvFile":
-      return ofFile(call, olds, news as unknown as FileState, credentials);
+      return ofFile(call, olds, news as unknown as FileState);
     case "Announcement":
       return call === "delete" ? [] : framed("announce", olds as Framing | undefined, news as unknown as Framing);
     case "Completion":
@@ -149,22 +141,19 @@ function marksOf(generations = "{}"): Map<string, { stamps: string[]; text: stri
   );
 }
 
-/** Of a state of before files recorded whose lines they hold, nothing is known before, and today's config is asked at its end. */
+/** A state of before does not say whose lines the file holds. */
 function ofFile(
   call: Call,
   olds: Partial<FileState> | undefined,
-  { file, generations }: Pick<FileState, "file"> & Partial<FileState>,
-  credentials: readonly Credential[],
+  { file: consumer, generations }: Pick<FileState, "file" | "generations">,
 ): Step[] {
-  const read = (text = "{}") => JSON.parse(text) as Generations;
-  const today = generationsIn(file, credentials);
-  const consumer = file;
+  const read = (text = "{}") => JSON.parse(text) as Record<string, Stamp[]>;
   if (call === "delete") {
-    const held = Object.entries(read(generations ?? today));
+    const held = Object.entries(read(generations));
     if (held.length === 0) return [step("", "withdraw", { consumer })];
     return held.map(([name, from]) => step(name, "withdraw", { from, consumer }));
   }
-  const [was, now] = [read(olds?.generations), read(today)];
+  const [was, now] = [read(olds?.generations), read(generations)];
   const names = [...new Set([...Object.keys(now), ...Object.keys(was)])].sort();
   const changed = names.filter((name) => was[name]?.join() !== now[name]?.join());
   // Nothing new: what a refresh missed, or under which names it goes.

@@ -12,6 +12,8 @@ export interface Inputs {
   file: string;
   /** Name to value; secret. */
   lines: Record<string, string>;
+  /** JSON: by credential the stamps whose values the lines hold, current first; public, for the audit. States of before have none. */
+  generations?: string;
 }
 
 export interface Outputs extends Inputs {
@@ -19,8 +21,6 @@ export interface Outputs extends Inputs {
   made: boolean;
   /** What a refresh found other than written; empty when all is as it should be. */
   drift: string[];
-  /** JSON: by credential the stamps whose values the lines hold, current first; public. States of before do not have it. */
-  generations?: string;
 }
 
 interface Target {
@@ -38,17 +38,8 @@ interface Target {
  * CRUD of the lines of one env file; see components/file/env-file.ts.
  *
  * @param root The project's folder.
- * @param generationsIn What config delivers to a file, as `generations` in its state.
  */
-export function envFile(
-  root: string,
-  warn: (line: string) => void,
-  generationsIn: (file: string) => string,
-): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
-  const put = async (news: Inputs, olds?: Outputs): Promise<Outputs> => ({
-    ...(await deliver(root, news, olds, warn)),
-    generations: generationsIn(news.file),
-  });
+export function envFile(root: string, warn: (line: string) => void): pulumi.dynamic.ResourceProvider<Inputs, Outputs> {
   return {
     async check(_olds, news) {
       const failures = await admit(root, news.file).then(
@@ -60,14 +51,16 @@ export function envFile(
 
     diff(_id, olds, news) {
       const replaces = olds.file === news.file ? [] : ["file"];
-      return Promise.resolve({ changes: olds.drift.length > 0 || !sameInputs(olds, news), replaces });
+      // Other generations are other lines; a state of before, which does not name them, is no change.
+      const { file, lines } = news;
+      return Promise.resolve({ changes: olds.drift.length > 0 || !sameInputs(olds, { file, lines }), replaces });
     },
 
     async create(news) {
-      return { id: news.file, outs: await put(news) };
+      return { id: news.file, outs: await deliver(root, news, undefined, warn) };
     },
 
-    update: async (_id, olds, news) => ({ outs: await put(news, olds) }),
+    update: async (_id, olds, news) => ({ outs: await deliver(root, news, olds, warn) }),
 
     async read(id, props) {
       if (!props) return {};

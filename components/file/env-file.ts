@@ -29,9 +29,22 @@ export class EnvFile extends pulumi.ComponentResource {
     super("rollover:file:EnvFile", name, {}, opts);
     const { file, credentials } = args;
     const lines = pulumi.all(valuesFor(credentials, (to) => to.file === file));
-    new EnvFileLines(name, { file, lines }, { parent: this });
+    new EnvFileLines(name, { file, lines, generations: generationsIn(file, credentials) }, { parent: this });
     this.registerOutputs({});
   }
+}
+
+/** JSON: by credential the stamps whose values the file gets (`valuesFor`), current first. */
+function generationsIn(file: string, credentials: readonly Deliverable[]): string {
+  const held = credentials.flatMap(({ credential, deliver, generations, keyset }): [string, string[]][] => {
+    const own = deliver.filter((to) => to.file === file);
+    if (own.length === 0) return [];
+    const stamps = generations.map(({ stamp }) => stamp);
+    if (keyset?.shape === "keyset") return [[credential, stamps]];
+    const second = own.some(({ previousAs }) => previousAs !== undefined);
+    return [[credential, stamps.slice(0, second ? 2 : 1)]];
+  });
+  return JSON.stringify(Object.fromEntries(held.sort(([a], [b]) => (a < b ? -1 : 1))));
 }
 
 /** The resource behind `EnvFile`; its CRUD is in env-file.provider.ts. */

@@ -32,6 +32,7 @@ it("writes all lines of a file in one resource, and nothing that goes elsewhere"
       SESSION_KEY: "password-of-session-key@2026-11-21",
       SESSION_KEY_PREVIOUS: "password-of-session-key@2026-11-20",
     },
+    generations: JSON.stringify({ "hook-key": ["2026-11-20"], "session-key": ["2026-11-21", "2026-11-20"] }),
   });
 });
 

@@ -29,12 +29,7 @@ export function useFolder(): void {
   });
 }
 
-export const provider = () =>
-  envFile(
-    root,
-    (line) => warnings.push(line),
-    (file) => JSON.stringify({ of: file }),
-  );
+export const provider = () => envFile(root, (line) => warnings.push(line));
 export const at = (name = FILE) => path.join(root, name);
 export const write = (text: string | Buffer, name = FILE) => {
   fs.writeFileSync(at(name), text, { mode: 0o644 });

@@ -1,18 +1,16 @@
 // Proves what each call of each provider is recorded as, and that no secret of its properties gets into a record. Does not prove
 // that the providers do it (test/provider/), nor that the records are written (test/engine/audit.test.ts).
 import { describe, expect, it } from "vitest";
-import { generationsIn } from "../../components/audit/held";
 import { outcomeOf } from "../../components/audit/outcome";
 import { type Call, stepsOf } from "../../components/audit/steps";
-import type { Credential } from "../../components/rotation/model";
 import type { Kind } from "../../components/thin";
 
 type Props = Record<string, unknown>;
 const SECRET = "S3cretValue0123456789";
 
 /** What each step says beside nothing. */
-function said(kind: Kind, call: Call, olds: Props | undefined, news: Props, credentials: Credential[] = []): unknown[] {
-  const steps = stepsOf(kind, call, olds, news, credentials);
+function said(kind: Kind, call: Call, olds: Props | undefined, news: Props): unknown[] {
+  const steps = stepsOf(kind, call, olds, news);
   expect(JSON.stringify(steps)).not.toContain(SECRET);
   return steps.map((step) =>
     Object.fromEntries(
@@ -72,7 +70,7 @@ describe("a Turso token", () => {
   });
 
   it("says when it expires, and a failure that is in state alone", () => {
-    const [planned] = stepsOf("TursoToken", "update", { ...state, place: "previous" }, news, []);
+    const [planned] = stepsOf("TursoToken", "update", { ...state, place: "previous" }, news);
     if (!planned) throw new Error("no step");
     const expires = "2027-02-18T00:00:00.000Z";
     const again = { ...state, tag: "t2", expires, failure: "" };
@@ -111,7 +109,7 @@ describe("an invalidation", () => {
   });
 
   it("fails for the target whose tokens live on", () => {
-    const steps = stepsOf("TursoInvalidation", "create", undefined, news, []);
+    const steps = stepsOf("TursoInvalidation", "create", undefined, news);
     const outs = { failures: { "group:production": "group production: refused" } };
     expect(steps.map((step) => outcomeOf("TursoInvalidation", "create", step, undefined, outs).error)).toEqual([
       "group production: refused",
@@ -187,53 +185,35 @@ describe("a Worker's secrets", () => {
 });
 
 describe("an env file", () => {
-  const to = (file: string, over: Props = {}) => [{ file, as: "A", ...over }];
   const live = ["2026-11-20", "2026-11-01"];
-  const credentials = [
-    { name: "a", generations: live, deliver: to(".env", { previousAs: "B" }) },
-    { name: "b", generations: live, deliver: to(".env") },
-    { name: "c", generations: ["2026-11-20"], deliver: to("other/.env") },
-    { name: "d", generations: live, deliver: to(".env"), shape: "keyset" },
-  ] as unknown as Credential[];
   const file = { file: ".env", lines: { A: SECRET } };
-  const given = (text: string) => ({ ...file, generations: text });
+  const given = (held: Props) => ({ ...file, generations: JSON.stringify(held) });
+  const news = given({ a: live, b: ["2026-11-20"] });
   const deliver = (credential: string, from: string[], now: string[]) => ({
     ...{ credential, step: "deliver", consumer: ".env", to: now },
     ...(from.length > 0 && { from }),
   });
 
-  it("holds what config delivers to it", () => {
-    expect(JSON.parse(generationsIn(".env", credentials))).toEqual({ a: live, b: ["2026-11-20"], d: live });
-    expect(generationsIn("none/.env", credentials)).toBe("{}");
-  });
-
   it("is recorded by what changes since its state, and for all where only its lines do", () => {
-    const olds = given(`{"a":["2026-11-01"],"b":["2026-11-20"],"gone":["2026-11-01"]}`);
-    expect(said("EnvFile", "update", olds, file, credentials)).toEqual([
-      deliver("a", ["2026-11-01"], live),
-      deliver("d", [], live),
+    const olds = given({ b: ["2026-11-20"], gone: ["2026-11-01"] });
+    expect(said("EnvFile", "create", undefined, given({ a: live }))).toEqual([deliver("a", [], live)]);
+    expect(said("EnvFile", "update", olds, news)).toEqual([
+      deliver("a", [], live),
       { credential: "gone", step: "withdraw", from: ["2026-11-01"], consumer: ".env" },
     ]);
-    const same = given(generationsIn(".env", credentials));
-    expect(said("EnvFile", "update", same, file, credentials)).toEqual([
+    expect(said("EnvFile", "update", news, news)).toEqual([
       deliver("a", live, live),
       deliver("b", ["2026-11-20"], ["2026-11-20"]),
-      deliver("d", live, live),
     ]);
   });
 
-  it("of an old state has nothing before, and is withdrawn by today's config", () => {
-    expect(said("EnvFile", "update", file, file, credentials.slice(0, 3))).toEqual([
-      deliver("a", [], live),
-      deliver("b", [], ["2026-11-20"]),
+  it("is withdrawn with all that it holds; one of an old state does not say what", () => {
+    const olds = given({ a: ["2026-11-01"] });
+    expect(said("EnvFile", "delete", olds, olds)).toEqual([
+      { credential: "a", step: "withdraw", from: ["2026-11-01"], consumer: ".env" },
     ]);
-    const gone = { credential: "a", step: "withdraw", from: ["2026-11-01"], consumer: ".env" };
-    const olds = given(`{"a":["2026-11-01"]}`);
-    expect(said("EnvFile", "delete", olds, olds, credentials.slice(2))).toEqual([gone]);
-    expect(said("EnvFile", "delete", file, file, credentials.slice(1, 2))).toEqual([
-      { credential: "b", step: "withdraw", from: ["2026-11-20"], consumer: ".env" },
-    ]);
-    expect(said("EnvFile", "delete", file, file, [])).toEqual([{ step: "withdraw", consumer: ".env" }]);
+    expect(said("EnvFile", "update", file, news)).toHaveLength(2);
+    expect(said("EnvFile", "delete", file, file)).toEqual([{ step: "withdraw", consumer: ".env" }]);
   });
 });
 
