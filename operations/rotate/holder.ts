@@ -14,7 +14,7 @@ import type { Why } from "../stack-file/why";
 export interface Left extends Edited {
   /** Turso groups whose invalidation alone ends tokens that are no longer delivered. */
   invalidate: { target: string; credentials: string[] }[];
-  /** What goes on whatever is rolled. */
+  /** What goes on whatever is rolled, and who can end it, if anybody can. */
   unending: { credential: string; why: string }[];
 }
 
@@ -122,6 +122,8 @@ function unendingOf(credential: Credential): Left["unending"] {
     const { mount, path } = credential.backup;
     found.push(`the old keys stay in the backup at ${mount}/${path}: take away who may read it, or delete them there`);
   }
+  if (credential.kind === "postgres" && credential.adopted !== undefined)
+    found.push(`the adopted login ${credential.adopted} works on: take the line \`adopted\` out to end it`);
   if (kind === "random") found.push("nobody can be asked where else its old value is still taken");
   return found.map((why) => ({ credential: name, why }));
 }

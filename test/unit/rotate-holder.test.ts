@@ -77,6 +77,18 @@ describe("--holder", () => {
     });
   });
 
+  it("says of an adopted login, which nothing but a line of config ends, that it works on", () => {
+    const entry = "kind: postgres, existing: true, adopted: app, owner: app, holders: [bob]";
+    const file = DUE_FILE.replace("    flow:", `    live: { ${entry}, generations: ["2020-01-01"] }\n    flow:`);
+    const edited = left(file, "bob");
+    expect(entryOf(edited.text, "live")).toMatchObject({ adopted: "app", generations: ["2026-02-27"], holders: [] });
+    expect(edited.unending).toEqual([
+      { credential: "live", why: "the adopted login app works on: take the line `adopted` out to end it" },
+    ]);
+    const without = left(file.replace("existing: true, adopted: app, owner: app, ", ""), "bob");
+    expect(without.unending).toEqual([]);
+  });
+
   it("refuses who holds nothing, with a suggestion and the known ones", () => {
     expect(() => left(TWO, "a@exampel.com")).toThrow(
       '"a@exampel.com" is no holder of a credential of this stack; did you mean a@example.com? Known: a@example.com and b@example.com',
