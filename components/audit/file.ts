@@ -15,8 +15,13 @@ const TAIL_BYTES = 256 * 1024;
  * and `verifyChain` finds. Makes the file (mode 0600) and its folders. Other processes wait for their turn.
  *
  * @param file Relative to `root` and inside it.
+ * @throws Error with what to do, without a path of this machine.
  */
-export async function appendRecords(root: string, file: string, records: readonly AuditRecord[]): Promise<void> {
+export function appendRecords(root: string, file: string, records: readonly AuditRecord[]): Promise<void> {
+  return append(root, file, records).catch((error: unknown) => refused(file, error, "write"));
+}
+
+async function append(root: string, file: string, records: readonly AuditRecord[]): Promise<void> {
   const target = await locate(root, file, true);
   await locked(target, file, async () => {
     const handle = await openPlain(target, file, constants.O_RDWR | constants.O_APPEND | constants.O_CREAT);
@@ -52,8 +57,22 @@ async function addWhole(handle: fs.FileHandle, text: string, size: number, file:
   }
 }
 
-/** Its lines, as they stand; undefined where there is no such file. */
-export async function readLines(root: string, file: string): Promise<string[] | undefined> {
+/** The system's own words hold this machine's paths, and failures go to chat and mail. */
+function refused(file: string, error: unknown, use: "read" | "write"): never {
+  const { code = "unknown error", syscall } = error as NodeJS.ErrnoException;
+  if (syscall === undefined) throw error;
+  const system = use === "write" ? ", that its disk has room and hard links, and that its name is not too long" : "";
+  throw new Error(
+    `the audit file ${file} cannot be used (${code} at ${syscall}); see that you may ${use} in its folder${system}`,
+  );
+}
+
+/** Its lines, as they stand; undefined where there is no such file. @throws Error as `appendRecords`. */
+export function readLines(root: string, file: string): Promise<string[] | undefined> {
+  return linesOf(root, file).catch((error: unknown) => refused(file, error, "read"));
+}
+
+async function linesOf(root: string, file: string): Promise<string[] | undefined> {
   const target = await locate(root, file, false);
   const there = await fs.lstat(target).catch(absent);
   if (!there) return undefined;
@@ -105,13 +124,13 @@ async function locate(root: string, file: string, make: boolean): Promise<string
 
 /** Not blocking: to open a pipe would wait for its other end. */
 async function openPlain(target: string, file: string, flags: number): Promise<fs.FileHandle> {
-  const handle = await fs.open(target, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600).catch(refused);
+  const handle = await fs.open(target, flags | constants.O_NOFOLLOW | constants.O_NONBLOCK, 0o600).catch(unopened);
   const stat = await handle.stat();
   if (stat.isFile() && stat.nlink === 1) return handle;
   await handle.close();
   throw new Error(`the audit file ${file} is no plain file, or has other names too; replace it with a copy of its own`);
 
-  function refused(error: unknown): never {
+  function unopened(error: unknown): never {
     const { code } = error as NodeJS.ErrnoException;
     throw new Error(
       `the audit file ${file} cannot be opened (${code === "ELOOP" ? "it is a symbolic link" : (code ?? "unknown error")}); make it a plain file that you may read and write`,

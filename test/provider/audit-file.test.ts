@@ -139,6 +139,26 @@ it("a write that fails half-way leaves what was there, and says why", async () =
   expect(verifyChain(await read())).toMatchObject({ ok: true });
 });
 
+it.each([
+  ["its folder cannot be made", `${"x".repeat(300)}/prod.jsonl`, /\(ENAMETOOLONG at mkdir\)/],
+  ["no lock can be made beside it", `${"x".repeat(245)}.jsonl`, /\(ENAMETOOLONG at open\)/],
+])("says what to do, and no path of this machine, where %s", async (_, file, why) => {
+  const message = await appendRecords(root, file, [recordOf()]).then(
+    () => "it was done",
+    (error: unknown) => (error as Error).message,
+  );
+  expect(message).toMatch(/^the audit file x+.* cannot be used .*; see that you may write in its folder/);
+  expect(message).toMatch(why);
+  expect(message).not.toContain(root);
+});
+
+it("says what to do, and no path of this machine, where its folder cannot be read", async () => {
+  const audit = { file: `${"x".repeat(300)}/prod.jsonl`, required: true };
+  await expect(readAudit(audit, root, {})).rejects.toThrow(
+    `the audit file ${audit.file} cannot be used (ENAMETOOLONG at lstat); see that you may read in its folder`,
+  );
+});
+
 it("an audit that is not there is empty, or is refused where it has to be there", async () => {
   expect(await read()).toEqual([]);
   const audit = { file: FILE, required: true };
