@@ -9,7 +9,7 @@ export interface ConsumerPlan {
   change: "first delivery" | "delivered" | "settings only" | "replaced" | "withdrawn" | "left behind";
   /** Current stamps that change for it; empty where the same values are delivered again. */
   credentials: { name: string; from?: string; to?: string }[];
-  /** Credentials whose value is another one under the same stamp: minted again after an invalidation. */
+  /** Credentials whose value is another one under the same stamp: minted again after an invalidation, or replaced. */
   mintedAgain: string[];
   /** False where nobody can ask it what it holds. */
   attested: boolean;
@@ -26,7 +26,7 @@ const CHANGES: Record<string, ConsumerPlan["change"]> = {
   delete: "withdrawn",
 };
 
-/** @param renewed Credentials that are minted again under the stamps that they have. */
+/** @param renewed Credentials whose values are other ones under the stamps that they have. */
 export function describeConsumers(
   steps: Step[],
   before: Outputs,

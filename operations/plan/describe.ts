@@ -1,7 +1,8 @@
 /** What a change of the stack's config will do, from what the engine's preview says and what state records. Pure. */
-import { compareStamps, parseStamp } from "../../components/rotation/stamp";
+import { compareStamps } from "../../components/rotation/stamp";
 import type { Why } from "./base";
-import { describeConsumers, heldBy, type ConsumerPlan } from "./consumers";
+import { wasBefore } from "./before";
+import { describeConsumers, type ConsumerPlan } from "./consumers";
 import { describeDebts, type Note } from "./debts";
 import { keysetOf } from "./keyset-state";
 import * as keysets from "./keysets";
@@ -9,6 +10,7 @@ import * as logins from "./logins";
 import { describeOthers, type Other } from "./others";
 import { type Permission, permissionsOf } from "./permissions";
 import { describePolicy, type PolicyPlan } from "./policy";
+import { type Replaced, replacedIn } from "./replaced";
 import type { LoginSessions } from "./sessions";
 import { consumerName, kindOf, nameOf, type Outputs, type State, type Step, type Summary } from "./shapes";
 import * as turso from "./turso";
@@ -22,6 +24,9 @@ export type Action =
   | "brings back"
   | "clears"
   | "minted again"
+  | "replaced"
+  | "proven again"
+  | "settings change"
   | "backup changes"
   | "removed"
   | "delivery changes";
@@ -38,6 +43,8 @@ export interface Withdrawal {
   backup?: string;
   /** Why the update will not withdraw it, but fail. */
   refused?: string;
+  /** Another one takes its place under the same stamp. */
+  replaced?: true;
 }
 
 export interface CredentialPlan {
@@ -118,6 +125,7 @@ interface Known {
   tokens: turso.Token[];
   dying: Set<string>;
   renewed: Set<string>;
+  replaced: Replaced[];
 }
 
 export function describePlan(facts: Facts): Plan {
@@ -133,10 +141,14 @@ export function describePlan(facts: Facts): Plan {
 
   const invalidations = turso.describeInvalidations(steps, tokens, after);
   const renewed = new Set(invalidations.flatMap(({ credentials }) => credentials.map(({ name }) => name)));
-  const known: Known = { after, tokens, dying: turso.dyingGroups(invalidations), renewed };
+  const replaced = replacedIn(steps);
+  const known: Known = { after, tokens, dying: turso.dyingGroups(invalidations), renewed, replaced };
   const names = [...new Set([...Object.keys(before.credentials), ...Object.keys(after.credentials)])].sort();
-  const credentials = names.flatMap((name) => describeCredential(name, facts, known) ?? []);
-  const consumers = describeConsumers(steps, before, after, renewed);
+  const credentials = names.flatMap((name) => describeCredential(name, facts, known));
+  const isOther = (name: string) =>
+    isOfOtherKind(before.credentials[name], after.credentials[name]) ||
+    replaced.some((one) => one.name === name && one.ends && after.credentials[name]?.live.includes(one.stamp));
+  const consumers = describeConsumers(steps, before, after, new Set([...renewed, ...names.filter(isOther)]));
   const others = describeOthers(steps);
   const warnings = [
     ...turso.describeWarnings(steps, tokens, invalidations, { after, now }),
@@ -156,9 +168,29 @@ export function describePlan(facts: Facts): Plan {
   };
 }
 
-function describeCredential(name: string, facts: Facts, known: Known): CredentialPlan | undefined {
+/** One of another kind is another credential, which has the name of the one that is removed. */
+function describeCredential(name: string, facts: Facts, known: Known): CredentialPlan[] {
   const now = known.after.credentials[name];
   const was = wasBefore(name, facts, known.tokens, now?.current);
+  const changes = isOfOtherKind(was, now)
+    ? [
+        { was, now: undefined },
+        { was: undefined, now },
+      ]
+    : [{ was, now }];
+  return changes.flatMap((change) => describeChange(name, change, facts, known) ?? []);
+}
+
+function isOfOtherKind(was: Summary | undefined, now: Summary | undefined): boolean {
+  return was !== undefined && now !== undefined && was.kind !== now.kind;
+}
+
+function describeChange(
+  name: string,
+  { was, now }: { was: Summary | undefined; now: Summary | undefined },
+  facts: Facts,
+  known: Known,
+): CredentialPlan | undefined {
   const either = now ?? was;
   if (!either) return undefined;
   const [old, live] = [was?.live ?? [], now?.live ?? []];
@@ -169,7 +201,7 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
   const clears = now ? oldRetired.filter((stamp) => ![...live, ...retired].includes(stamp)) : [];
   const gone = [...old, ...(now ? [] : oldRetired)].filter((stamp) => !live.includes(stamp));
   const isAdoptedGone = facts.steps.some(
-    ({ op, urn }) => op === "delete" && kindOf(urn) === "PostgresLogin" && nameOf(urn) === `${name}@adopted`,
+    ({ op, urn }) => was && op === "delete" && kindOf(urn) === "PostgresLogin" && nameOf(urn) === `${name}@adopted`,
   );
   const fate = (stamp: string): Withdrawal => {
     if (keyset) return keysets.fateOf(keyset, stamp, now, facts.now);
@@ -177,27 +209,33 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
       return { stamp, ...logins.fateOf(name, stamp, { was, now }, { ...known, state: facts.state }) };
     if (either.kind !== "turso") return { stamp, when: "with the delivery: no consumer is handed it any more" };
     const token = known.tokens.find((one) => one.credential === name && one.stamp === stamp);
-    const { when, works } = turso.fateOf(token, retired.includes(stamp), known.dying, facts.now);
+    const { when, works } = turso.fateOf(token, [...live, ...retired].includes(stamp), known.dying, facts.now);
     return { stamp, when, ...(works ? { works } : {}) };
   };
-  const withdraws = [
+  const replaced = was && now ? known.replaced.filter((one) => one.name === name) : [];
+  const withdraws: Withdrawal[] = [
     ...[...gone, ...(isAdoptedGone ? ["adopted"] : [])].map(fate),
     ...undelivered(was, now).map((stamp) => ({
       stamp,
       when: "with the delivery: it moves out of the two that are handed out",
     })),
+    ...replaced.flatMap(({ ends, stamp }) => (ends ? [{ ...fate(stamp), replaced: true as const }] : [])),
   ];
   const isBack = was !== undefined && now !== undefined && isRollback(was, now, restores);
-  const actions = [
+  const edit = was && now ? logins.editOf(name, facts.steps) : undefined;
+  const others: Action[] = [
     ...actionsOf(was, now, mints, withdraws, isBack),
     ...(was && restores.length > 0 ? ["brings back" as const] : []),
     ...(clears.length > 0 ? ["clears" as const] : []),
     ...(was && now && known.renewed.has(name) ? ["minted again" as const] : []),
     ...(keyset && keysets.backupChanges(keyset, old, live).length > 0 ? ["backup changes" as const] : []),
+    ...(replaced.length > 0 ? ["replaced" as const] : []),
+    ...(edit === "proven again" ? [edit] : []),
   ];
+  const actions: Action[] = others.length === 0 && edit ? [edit] : others;
   if (actions.length === 0) return undefined;
-  const keeps = live.slice(1).filter((stamp) => !withdraws.some((one) => one.stamp === stamp));
-  const isReplaced = was !== undefined && was.current !== now?.current;
+  const keeps = live.slice(1).filter((stamp) => !withdraws.some((one) => one.stamp === stamp && !one.replaced));
+  const atOnce = keyset ? undefined : whyAtOnce(was, now, replaced);
   return {
     name,
     kind: either.kind,
@@ -209,40 +247,9 @@ function describeCredential(name: string, facts: Facts, known: Known): Credentia
     withdraws,
     restores,
     clears,
-    ...(isReplaced && !keyset && now?.change === "breaks at once" ? { breaksAtOnce: whyAtOnce(now.kind) } : {}),
+    ...(atOnce === undefined ? {} : { breaksAtOnce: atOnce }),
     ...(keyset && now ? keysets.describeKeys(keyset, { was, now, isBack, keeps, withdraws }) : {}),
   };
-}
-
-/**
- * The credential as it is. An update that failed half-way may have written the outputs already, or not yet; so what is live
- * is taken from the resources that exist, and what is current from what the consumers hold.
- */
-function wasBefore(
-  name: string,
-  { before, state }: Facts,
-  tokens: turso.Token[],
-  next: string | undefined,
-): Summary | undefined {
-  const known = before.credentials[name];
-  if (!known) return undefined;
-  const own = tokens.filter(({ credential }) => credential === name);
-  const inPlace = (place: string) => own.filter((token) => token.place === place).map(({ stamp }) => stamp);
-  const reported = heldBy(state).flatMap(({ generations }) => generations[name]?.[0]?.stamp ?? []);
-  // A file reports nothing.
-  const held = reported.length > 0 ? reported : inPlace("current");
-  const current = held.find((stamp) => stamp !== next) ?? held[0] ?? known.current;
-  const retired = own.length > 0 ? inPlace("retired") : known.retired;
-  const existing = state.resources
-    .filter((resource) => !resource.delete && nameOf(resource.urn).startsWith(`${name}@`))
-    .map(({ urn }) => parseStamp(nameOf(urn).slice(name.length + 1)));
-  const live = [...new Set(existing)].filter((stamp) => stamp !== undefined && stamp !== current);
-  const place = (stamp: string) => (known.live.includes(stamp) ? known.live.indexOf(stamp) : known.live.length);
-  const others = live
-    .flatMap((stamp) => stamp ?? [])
-    .filter((stamp) => !retired.includes(stamp))
-    .sort((a, b) => place(a) - place(b) || compareStamps(b, a));
-  return { ...known, current, live: [current, ...others], retired: retired.filter((stamp) => stamp !== current) };
 }
 
 function actionsOf(
@@ -259,7 +266,7 @@ function actionsOf(
   return [
     ...(was.current === now.current ? [] : ([isBack ? "rolls back" : "rolls"] as const)),
     ...(added ? ["adds" as const] : []),
-    ...(withdraws.length > 0 ? ["retires" as const] : []),
+    ...(withdraws.some((one) => !one.replaced) ? ["retires" as const] : []),
     ...(to(was) === to(now) ? [] : ["delivery changes" as const]),
   ];
 }
@@ -279,8 +286,8 @@ function undelivered(was: Summary | undefined, now: Summary | undefined): string
   return handedOut(was).filter((stamp) => now.live.includes(stamp) && !after.includes(stamp));
 }
 
-function whyAtOnce(kind: string): string {
-  return kind === "postgres"
-    ? "its one role is altered in place: logins fail from then until the consumer holds the new password"
-    : "it is delivered under one name: whoever still uses the old value is refused as soon as the new one is delivered";
+function whyAtOnce(was: Summary | undefined, now: Summary | undefined, replaced: Replaced[]): string | undefined {
+  if (now?.kind === "postgres") return logins.whyAtOnce({ was, now }, replaced);
+  if (!was || was.current === now?.current || now?.change !== "breaks at once") return undefined;
+  return "it is delivered under one name: whoever still uses the old value is refused as soon as the new one is delivered";
 }

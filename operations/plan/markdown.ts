@@ -87,13 +87,18 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores,
       case "adds":
         return `**adds** ${mints.filter((stamp) => stamp !== to).join(", ")}`;
       case "retires":
-        return `**retires** ${withdraws.map(({ stamp }) => stamp).join(", ")}`;
+        return `**retires** ${withdraws.flatMap(({ stamp, replaced }) => (replaced ? [] : [stamp])).join(", ")}`;
       case "brings back":
         return `**brings back** ${restores.join(", ")}`;
       case "clears":
         return `**clears** ${clears.join(", ")} from retired`;
       case "minted again":
         return "**minted again** under the same stamp";
+      case "replaced":
+        return "**replaced** under the same stamp";
+      case "proven again":
+        return "**proven again**: its `checks` are run as its owner";
+      case "settings change":
       case "backup changes":
       case "removed":
       case "delivery changes":

@@ -1,6 +1,7 @@
 /** What the stack's logins and tokens must be allowed for the steps of one plan: each vendor's own words, and no more than that. Pure. */
 import { isLeft } from "./consumers";
-import { kindOf, nameOf, type Outputs, type Step } from "./shapes";
+import { endsLogin } from "./replaced";
+import { kindOf, nameOf, type Outputs, type Resource, type Step } from "./shapes";
 import { type Invalidation, tokenOf } from "./turso";
 
 export interface Permission {
@@ -23,8 +24,8 @@ const TURSO = "the Turso platform token";
 const VAULT = "the Vault token";
 const WORKERS = ["Workers Scripts Read", "Workers Scripts Write"];
 
-/** A replacement is three steps to the engine: `replace` stands for making the new one. */
-const ACTING = ["create", "update", "replace", "delete", "delete-replaced"];
+/** In a preview `replace` stands for making the new one and for the end of the old one. */
+const ACTING = ["create", "update", "replace", "delete"];
 
 /** What the rest of the plan knows of the steps. */
 export interface Known {
@@ -58,14 +59,11 @@ function grouped(needed: Need[]): Permission[] {
 
 function needsOf(step: Step, known: Known): Need[] {
   const { op, urn, oldState, newState } = step;
-  const [name, isGone] = [nameOf(urn), op === "delete" || op === "delete-replaced"];
+  const [name, isGone] = [nameOf(urn), op === "delete"];
   const inputs = (isGone ? oldState : newState)?.inputs ?? {};
-  const text = (key: string) => (typeof inputs[key] === "string" ? inputs[key] : "");
-  const isMade = op === "create" || op === "replace";
-  if (op === "delete-replaced" && kindOf(urn) !== "PostgresLogin") return [];
   switch (kindOf(urn)) {
     case "PostgresLogin":
-      return ofLogin(name, { isGone, isMade, mode: text("mode"), login: text("login"), owner: text("owner") }, known);
+      return ofLogin(name, step, known);
     case "Role":
     case "Database":
     case "Grant":
@@ -93,28 +91,23 @@ function needsOf(step: Step, known: Known): Need[] {
   }
 }
 
-interface Login {
-  isGone: boolean;
-  isMade: boolean;
-  mode: string;
-  login: string;
-  owner: string;
-}
-
 /** https://www.postgresql.org/docs/current/role-attributes.html : since 16, CREATEROLE alone alters only what one has ADMIN on. */
-function ofLogin(name: string, { isGone, isMade, mode, login, owner }: Login, { after }: Known): Need[] {
-  if (mode === "inPlace") return [];
-  if (isGone) {
-    if (after.abandoned.some((one) => name.startsWith(`${one}@`))) return [];
-    const needs = ["CREATEROLE", `ADMIN and INHERIT on ${login}`, "pg_signal_backend"];
-    return [{ who: ADMIN, needs, step: `retire ${name}` }];
-  }
-  if (!isMade || mode === "adopted") return [];
-  return [{ who: ADMIN, needs: ["CREATEROLE", `ADMIN on ${owner}`], step: `mint ${name}` }];
+function ofLogin(name: string, step: Step, { after }: Known): Need[] {
+  const { op, oldState, newState } = step;
+  const read = (from: Resource | undefined, key: string) => textOf(from?.inputs ?? {}, key);
+  const isMade = (op === "create" || op === "replace") && read(newState, "mode") === "login";
+  const isLeft = after.abandoned.some((one) => name.startsWith(`${one}@`));
+  const isRetired = endsLogin(step) && !isLeft && read(oldState, "mode") !== "inPlace";
+  const [owner, login] = [read(newState, "owner"), read(oldState, "login")];
+  const retiring = ["CREATEROLE", `ADMIN and INHERIT on ${login}`, "pg_signal_backend"];
+  return [
+    ...(isMade ? [{ who: ADMIN, needs: ["CREATEROLE", `ADMIN on ${owner}`], step: `mint ${name}` }] : []),
+    ...(isRetired ? [{ who: ADMIN, needs: retiring, step: `retire ${name}` }] : []),
+  ];
 }
 
 function ofManaged(kind: string, op: string, inputs: Record<string, unknown>): Need[] {
-  const text = (key: string) => (typeof inputs[key] === "string" ? inputs[key] : "");
+  const text = (key: string) => textOf(inputs, key);
   const role = text("name");
   if (kind === "Grant")
     return [
@@ -126,6 +119,11 @@ function ofManaged(kind: string, op: string, inputs: Record<string, unknown>): N
   }
   const needs = ["CREATEROLE", ...(op === "create" ? [] : [`ADMIN on ${role}`])];
   return [{ who: ADMIN, needs, step: `${op} role ${role}` }];
+}
+
+function textOf(inputs: Record<string, unknown>, key: string): string {
+  const text = inputs[key];
+  return typeof text === "string" ? text : "";
 }
 
 /** The backup stays when its resource goes. https://developer.hashicorp.com/vault/docs/secrets/kv/kv-v2#acl-rules */

@@ -1,7 +1,8 @@
 /** Who is logged in to Postgres by a login that the update will retire: asked once, read-only, and only where one is retired. */
 import type { PostgresServer } from "../../components/rotation/model";
 import { connected, PostgresError } from "../../components/postgres/sql";
-import { kindOf, nameOf, type Step } from "./shapes";
+import { endsLogin } from "./replaced";
+import { nameOf, type Step } from "./shapes";
 
 export interface LoginSessions {
   /** The credential. */
@@ -31,8 +32,7 @@ export interface Retiring {
 
 /** Logins altered in place are not retired: their sessions go on. */
 export function retiringIn(steps: Step[], abandoned: readonly string[]): Retiring[] {
-  return steps.flatMap(({ op, urn, oldState }) => {
-    if (kindOf(urn) !== "PostgresLogin" || (op !== "delete" && op !== "delete-replaced")) return [];
+  return steps.filter(endsLogin).flatMap(({ urn, oldState }) => {
     const { mode, login, server, credential } = oldState?.inputs ?? {};
     if (mode === "inPlace" || typeof login !== "string" || typeof credential !== "string") return [];
     if (abandoned.includes(credential)) return [];

@@ -220,6 +220,10 @@ export function fateOf(
   return { when: `${what}; its token works ${until(token?.expires)}; Turso cannot revoke it alone`, works: true };
 }
 
+function targetText(token: Token | undefined): string {
+  return token ? `${token.target.kind} ${token.target.name}` : "another target";
+}
+
 const LONG_MS = 90 * 86_400_000;
 
 /** What a reviewer should know before the update. */
@@ -230,11 +234,14 @@ export function describeWarnings(
   { after, now }: { after: Outputs; now: Date },
 ): Note[] {
   const dying = dyingGroups(invalidations);
-  const forgotten = steps.flatMap(({ op, oldState }) => {
-    const token = op === "delete" ? tokenOf(oldState) : undefined;
+  const forgotten = steps.flatMap(({ op, oldState, newState }) => {
+    const token = op === "delete" || op === "replace" ? tokenOf(oldState) : undefined;
     if (!token || !fateOf(token, false, dying, now).works) return [];
     const works = `its token works ${until(token.expires)}`;
-    const refused = `so the update will refuse to forget it; put ${token.stamp} back under \`retired\` and wait, or invalidate group ${token.group}`;
+    const refused =
+      op === "delete"
+        ? `so the update will refuse to forget it; put ${token.stamp} back under \`retired\` and wait, or invalidate group ${token.group}`
+        : `and one for ${targetText(tokenOf(newState))} takes its place, so the update will deliver that one and then fail; deliver it by a credential of another name, or invalidate group ${token.group}`;
     const isAbandoned = after.abandoned.includes(token.credential);
     return [{ name: nameOf(token), what: `${works}, ${isAbandoned ? "and `abandon` leaves it behind" : refused}` }];
   });

@@ -270,13 +270,9 @@ describe("permissions", () => {
     ]);
   });
 
-  it("are those of a replaced login once", () => {
+  it("are those of a replaced login, of which the preview has one step", () => {
     const old = make.login("rounds-db", NOW);
-    const found = permissions(
-      make.step("create-replacement", old),
-      make.step("replace", old),
-      make.step("delete-replaced", old),
-    );
+    const found = permissions(make.step("replace", old, { login: "rounds2_20261120" }));
     expect(found.map((one) => one.at(-1))).toEqual([`mint rounds-db@${NOW}`, `retire rounds-db@${NOW}`]);
   });
 });

@@ -1,0 +1,33 @@
+/**
+ * What is made anew under the stamp that it has. `pulumi preview --json` tells it by one step, `replace`, with the old state and
+ * the new one; it shows none for the end of the old one, which comes after the delivery.
+ */
+import { kindOf, nameOf, type Step } from "./shapes";
+import { tokenOf } from "./turso";
+
+export interface Replaced {
+  /** The credential. */
+  name: string;
+  /** Or `adopted`. */
+  stamp: string;
+  /** The old one is handed out no more, or accepted no more. False of a login that is made anew under its name and password. */
+  ends: boolean;
+}
+
+export function replacedIn(steps: Step[]): Replaced[] {
+  return steps.flatMap((step) => {
+    if (step.op !== "replace") return [];
+    const token = tokenOf(step.oldState);
+    // A retired one was handed out no more already.
+    if (token) return [{ name: token.credential, stamp: token.stamp, ends: token.place !== "retired" }];
+    const name = step.oldState?.inputs["credential"];
+    if (kindOf(step.urn) !== "PostgresLogin" || typeof name !== "string") return [];
+    return [{ name, stamp: nameOf(step.urn).slice(name.length + 1), ends: endsLogin(step) }];
+  });
+}
+
+/** Whether the step takes a login away: what it makes under the same name takes the old one over. */
+export function endsLogin({ op, urn, oldState, newState }: Step): boolean {
+  if (kindOf(urn) !== "PostgresLogin") return false;
+  return op === "delete" || (op === "replace" && oldState?.inputs["login"] !== newState?.inputs["login"]);
+}
