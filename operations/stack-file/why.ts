@@ -35,11 +35,24 @@ export function whyProblem({ reason, ticket }: Why): string | undefined {
   return `--${secret} holds what looks like a credential, and it is kept in git, in records and in messages; say it without`;
 }
 
-/** A URL with a password, a token of three parts, or letters and digits in a length that no word has. */
+const SECRETS = [
+  /:\/\/[^\s/@:]*:[^\s@]+@/, // a URL with a password, which may hold a slash
+  /\beyJ[\w-]{8,}\.[\w-]{8,}/, // a token of three parts
+  /hooks\.slack\.com\/services\//i,
+  /\bxox[a-z]-[\w-]{6,}/, // Slack
+  /\b(?:AKIA|ASIA)[0-9A-Z]{16}\b/, // AWS
+];
+
+/**
+ * One of these, or letters and digits in a length that no word has: with slashes, as in base64, only where capitals are among them, and
+ * not in the path of a link.
+ */
 function looksSecret(text: string): boolean {
-  if (/:\/\/[^\s/@]*:[^\s/@]+@|\beyJ[\w-]{8,}\.[\w-]{8,}/.test(text)) return true;
+  if (SECRETS.some((secret) => secret.test(text))) return true;
   const runs = text.match(/[A-Za-z0-9+_=-]{32,}/g) ?? [];
-  return runs.some((run) => /\d/.test(run) && /[A-Za-z]/.test(run) && !/^[0-9a-f]{40}$|^[0-9a-f-]{36}$/.test(run));
+  const isKey = (run: string) => /\d/.test(run) && /[A-Za-z]/.test(run) && !/^[0-9a-f]{40}$|^[0-9a-f-]{36}$/.test(run);
+  const coded = text.replace(/\bhttps?:\/\/[^\s?#]*/gi, " ").match(/[A-Za-z0-9+/]{32,}/g) ?? [];
+  return runs.some(isKey) || coded.some((run) => /\d/.test(run) && /[a-z]/.test(run) && /[A-Z]/.test(run));
 }
 
 /**
