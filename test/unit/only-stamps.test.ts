@@ -3,7 +3,10 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { otherChange } from "../../operations/only-stamps";
+import { editDue } from "../../operations/rotate/due";
 import { editStackFile, invalidateIn } from "../../operations/stack-file";
+import { DUE_FILE } from "./due-fixture";
+import { FILE as KEYSETS } from "./rotate-keyset-fixture";
 import { TURSO_FILE } from "./stack-file-fixture";
 
 const base = fs.readFileSync(path.join(__dirname, "..", "..", "Pulumi.prod.yaml"), "utf8");
@@ -152,6 +155,36 @@ describe("only stamps and why", () => {
     const text = "      checks:\n        - |\n          SELECT 1\n";
     const from = block.replace(/ {6}checks: .*\n/, text);
     const head = from.replace("          SELECT 1\n", '          SELECT 1\n          reason: "lost"\n');
+    expect(head).not.toBe(from);
+    expect(otherChange(from, head)).toEqual(expect.any(String));
+  });
+});
+
+describe("of what `npm run rotate` writes itself, as docs/policy.md says", () => {
+  const day = "2026-02-27";
+  const rolled = (name: string, reason?: string) =>
+    editStackFile(DUE_FILE, [name], "rotate", day, false, undefined, reason === undefined ? {} : { reason }).text;
+  const emergency = editStackFile(DUE_FILE, ["signing"], "emergency", day).text;
+
+  it.each([
+    ["a roll in braces", rolled("flow")],
+    ["a reason in block style", rolled("block", "it's due (60d)")],
+    ["a roll of `generation`", rolled("single")],
+  ])("%s is previewed at once", (_, head) => {
+    expect(head).not.toBe(DUE_FILE);
+    expect(otherChange(DUE_FILE, head)).toBeUndefined();
+  });
+
+  it.each([
+    ["a reason in braces", DUE_FILE, rolled("flow", "due")],
+    ["double quotes", DUE_FILE, rolled("block", 'he said "no"')],
+    ["a backslash", DUE_FILE, rolled("block", "a\\b")],
+    ["what is not ASCII", DUE_FILE, rolled("block", "Größe")],
+    ["a retired that is new in braces", TURSO_FILE, editStackFile(TURSO_FILE, ["flow"], "retire", day).text],
+    ["a restored key", KEYSETS, editStackFile(KEYSETS, ["dual"], "restore", "2026-05-01").text],
+    ["an emergency", DUE_FILE, emergency],
+    ["what is due after an emergency", emergency, editDue(emergency, ["signing"], "2026-06-20").text],
+  ])("%s waits", (_, from, head) => {
     expect(head).not.toBe(from);
     expect(otherChange(from, head)).toEqual(expect.any(String));
   });
