@@ -6,7 +6,7 @@ import type { Other } from "./others";
 import type { Permission } from "./permissions";
 import { invalidationLines, retiredLines } from "./turso-markdown";
 import { policyLines, sessionLine, whyLines } from "./why-markdown";
-import { code, count, plain, quiet } from "./words";
+import { code, count, few, plain, quiet, roomy } from "./words";
 
 /** Stands first in the comment, so that the next run finds it and edits it in place. */
 export function markerOf(stack: string): string {
@@ -22,8 +22,8 @@ export function toMarkdown(plan: Plan): string {
     `## Rollover plan for ${code(plan.stack)}`,
     headline(plan),
     ...section("Errors", errors.map(fenced)),
-    ...list("Warnings", warnings.map(note)),
-    ...list("Policy", policy ? policyLines(policy) : []),
+    ...list("Warnings", roomy(warnings.map(note))),
+    ...list("Policy", policy ? roomy(policyLines(policy)) : []),
     ...section("Why", isTold ? whyLines(why) : []),
     ...section("Invalidations", invalidations.map(invalidationLines)),
     ...(credentials.length > 0
@@ -37,7 +37,7 @@ export function toMarkdown(plan: Plan): string {
     ),
     ...list(
       "Keys",
-      credentials.flatMap(({ name, keys = [] }) => keys.map((text) => `${code(name)}: ${plain(text)}`)),
+      credentials.flatMap(({ name, keys = [] }) => few(keys.map(plain)).map((text) => `${code(name)}: ${text}`)),
     ),
     ...list("Stops working, and cannot be undone", withdrawn(credentials, "for good")),
     ...list("Stops working, and its key stays in the backup", withdrawn(credentials, "backed up")),
@@ -52,7 +52,10 @@ export function toMarkdown(plan: Plan): string {
     ...list("Debts: old credentials that still work, or may", debts.map(note)),
     ...list("Retired tokens that no longer work", retired.flatMap(retiredLines)),
     ...list("Findings", findings.map(note)),
-    ...list("Left behind by `abandon`", abandoned.map(code)),
+    ...list(
+      "Left behind by `abandon`",
+      abandoned.map((name) => code(name)),
+    ),
   ];
   return `${parts.join("\n\n")}\n`;
 }
@@ -85,13 +88,13 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores,
       case "first delivery":
         return `**first delivery** of ${to ?? ""}`;
       case "adds":
-        return `**adds** ${mints.filter((stamp) => stamp !== to).join(", ")}`;
+        return `**adds** ${few(mints.filter((stamp) => stamp !== to)).join(", ")}`;
       case "retires":
-        return `**retires** ${withdraws.flatMap(({ stamp, replaced }) => (replaced ? [] : [stamp])).join(", ")}`;
+        return `**retires** ${few(withdraws.flatMap(({ stamp, replaced }) => (replaced ? [] : [stamp]))).join(", ")}`;
       case "brings back":
-        return `**brings back** ${restores.join(", ")}`;
+        return `**brings back** ${few(restores).join(", ")}`;
       case "clears":
-        return `**clears** ${clears.join(", ")} from retired`;
+        return `**clears** ${few(clears).join(", ")} from retired`;
       case "minted again":
         return "**minted again** under the same stamp";
       case "replaced":
@@ -108,7 +111,7 @@ function row({ name, kind, actions, from, to, mints, keeps, withdraws, restores,
   return [
     `${code(name)} (${kind})`,
     texts.join("; "),
-    [...(to === undefined ? [] : [to]), ...keeps].join(", ") || "nothing",
+    few([...(to === undefined ? [] : [to]), ...keeps]).join(", ") || "nothing",
   ];
 }
 
@@ -122,12 +125,14 @@ function withdrawn(credentials: CredentialPlan[], fate: Fate): string[] {
   // What is refused is told among the warnings; then nothing else is withdrawn either.
   const going = credentials.filter(({ withdraws }) => withdraws.every(({ refused }) => refused === undefined));
   return going.flatMap(({ name, withdraws }) =>
-    withdraws
-      .filter((one) => fateOf(one) === fate)
-      .map(({ stamp, when, backup }) => {
-        const kept = backup === undefined ? "" : `; kept at ${code(backup)}`;
-        return `${code(name)} ${stamp}: ${plain(when)}${kept}`;
-      }),
+    few(
+      withdraws
+        .filter((one) => fateOf(one) === fate)
+        .map(({ stamp, when, backup }) => {
+          const kept = backup === undefined ? "" : `; kept at ${code(backup)}`;
+          return `${stamp}: ${plain(when)}${kept}`;
+        }),
+    ).map((line) => `${code(name)} ${line}`),
   );
 }
 
@@ -147,7 +152,7 @@ function note({ name, what }: Note): string {
 }
 
 function permissionTable(permissions: Permission[]): string {
-  const cells = (texts: string[]) => texts.map(code).join(", ");
+  const cells = (texts: string[]) => few(texts.map((text) => code(text))).join(", ");
   return table(
     ["Who", "Needs", "To"],
     permissions.map(({ who, needs, steps }) => [who, cells(needs), cells(steps)]),

@@ -1,6 +1,6 @@
 /** Turso's part of the plan as Markdown. */
 import type { Invalidation, RetiredToken } from "./turso";
-import { code, plain } from "./words";
+import { code, few, plain, REASON } from "./words";
 
 /** One target: what dies, who fails until when, and in which order. */
 export function invalidationLines(one: Invalidation): string {
@@ -26,7 +26,7 @@ export function invalidationLines(one: Invalidation): string {
               ]
             : []),
           ...names.map((text) => `dies and is minted again: ${text}`),
-          ...retired.map((token) => `dies for good: ${code(token.name)} ${token.stamp}, which is retired`),
+          ...few(retired.map((token) => `dies for good: ${code(token.name)} ${token.stamp}, which is retired`)),
           told.length > 0
             ? `an outage: these fail from then until each is delivered to: ${told.join(", ")}`
             : "no consumer of this stack holds one of them",
@@ -52,7 +52,7 @@ function incidentLines({ kind, incident, databases, credentials }: Invalidation)
   const declared = databases.filter(({ collateral }) => !collateral).map((one) => code(one.name));
   const blocked =
     kind === "group" ? `every database of the group (declared: ${declared.join(", ")})` : declared.join(", ");
-  const why = reason === "" ? "" : ` (${code(reason)})`;
+  const why = reason === "" ? "" : ` (${code(reason, REASON)})`;
   const ending =
     "writes are given back as config declares them, else as they were before it, and tokens with their own rights are minted, proven and delivered";
   if (phase === "ends")
