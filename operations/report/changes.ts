@@ -57,8 +57,10 @@ function coursesOf(updates: readonly Records[]): Map<Records, Course> {
     const credential = records[0]?.credential ?? "";
     const before = waiting.get(credential) ?? [];
     const [announcement, completion] = [doneOf(records, "announce"), doneOf(records, "complete")];
-    // Back to what was completed last: there is nothing to complete.
-    const isBack = announcement !== undefined && announcement.to.join() === completed.get(credential);
+    // Back to what was completed last: there is nothing to complete. That may have been announced by an update before.
+    const isBack = announcement
+      ? announcement.to.join() === completed.get(credential)
+      : before.length === 0 && completed.has(credential) && !isMade(records);
     if (completion) {
       const all = [...before, records];
       const counted = all.filter((one) => isInPlace(one) && overall(stepsOf(one)) === "done").at(-1) ?? records;
@@ -77,6 +79,10 @@ function coursesOf(updates: readonly Records[]): Map<Records, Course> {
 
 function doneOf(records: Records, name: AuditRecord["step"]): AuditRecord | undefined {
   return records.filter(({ step, result }) => step === name && result === "done").at(-1);
+}
+
+function isMade(records: Records): boolean {
+  return records.some(({ step }) => step === "mint" || step === "invalidate");
 }
 
 /** A minted value is none yet. */

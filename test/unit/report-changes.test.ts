@@ -70,6 +70,23 @@ describe("a roll", () => {
     ]);
   });
 
+  it("that was taken back by an update that was stopped is none either, when the next one ends that", () => {
+    const first = [
+      { step: "deliver" as const, ...at([A], [B]) },
+      { step: "complete" as const, from: [A], to: [B] },
+    ];
+    const moved: Step = { step: "deliver", ...at([B], [C]) };
+    const announcedAlone: Step = { step: "announce", from: [B], to: [C] };
+    const back: Step = { step: "announce", from: [C], to: [B] };
+    const changes = told(first, [announcedAlone, minted, moved], [back], [{ step: "deliver", ...at([C], [B]) }]);
+    expect(changes.map(({ id, rotated }) => [id, rotated])).toEqual([
+      ["u4", false],
+      ["u3", false],
+      ["u2", false],
+      ["u1", true],
+    ]);
+  });
+
   it("of which nobody keeps an announcement is one by its delivery, not by its minting", () => {
     expect(told([minted])).toMatchObject([{ rotated: false, result: "done" }]);
     expect(told([minted, delivered])).toEqual([{ id: "u1", what: roll, rotated: true, result: "done" }]);
