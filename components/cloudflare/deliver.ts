@@ -1,5 +1,6 @@
 /** Hands a Worker its set of secrets, in one call, and waits until the Worker says that it holds it. */
 import { setTimeout as pause } from "node:timers/promises";
+import { own } from "../own";
 import { type CloudflareApi, CloudflareError, type SecretChanges, type Versions } from "./api";
 import { attest, describe, type Generations, generationsName, probeTokenName, type Report } from "./attest";
 import { type Activations, activationsOf, type Prepared, reportWith } from "./keyset-steps";
@@ -40,7 +41,9 @@ export async function deliver(
     await pause(Math.max(...Object.values(news.keysets).map(({ settleMs }) => settleMs)));
   }
   const begun = new Date();
-  const unwanted = [...Object.keys(olds?.secrets ?? {}), ...news.touched].filter((name) => !(name in news.secrets));
+  const unwanted = [...Object.keys(olds?.secrets ?? {}), ...news.touched].filter(
+    (name) => !Object.hasOwn(news.secrets, name),
+  );
   const present = unwanted.length > 0 ? await api.listSecrets(news.script) : [];
   const dropped = unwanted.filter((name) => present.includes(name)).map((name) => [name, null]);
   const set = { ...news, generations: reportWith(news.generations, news, activationsOf(news, olds, begun, signed)) };
@@ -111,7 +114,10 @@ export function reports(news: Inputs): (report: Report) => boolean {
 }
 
 function holdsCredential(report: Report, expected: Generations, credential: string): boolean {
-  const tags = (generations: Generations) => generations[credential]?.map(({ tag }) => tag).join() ?? "";
+  const tags = (generations: Generations) =>
+    own(generations, credential)
+      ?.map(({ tag }) => tag)
+      .join() ?? "";
   return "generations" in report && tags(report.generations) === tags(expected);
 }
 

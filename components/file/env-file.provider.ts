@@ -128,7 +128,7 @@ async function deliver(
 function warnOfForeign(text: string, olds: Inputs, wanted: Record<string, string>, warn: (line: string) => void): void {
   const values = valuesIn(text);
   const foreign = Object.keys(olds.lines).filter(
-    (name) => !(name in wanted) && values.has(name) && values.get(name) !== olds.lines[name],
+    (name) => !Object.hasOwn(wanted, name) && values.has(name) && values.get(name) !== olds.lines[name],
   );
   if (foreign.length === 0) return;
   warn(
