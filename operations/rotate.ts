@@ -154,7 +154,7 @@ function print(made: Made, file: string, options: Options): void {
     );
     say(`  ${command}`);
   }
-  for (const { credential, why } of unending ?? []) say(`Nobody can end this: ${credential}, ${why}`);
+  for (const { credential, why } of unending ?? []) say(`A roll does not end this: ${credential}, ${why}`);
 }
 
 /**

@@ -93,7 +93,7 @@ it("the command prints what it drops, what only an invalidation ends, and what n
   expect(stdout).toContain(`+      generation: "${stamp}"`);
   expect(stderr).not.toContain("partner-key");
   expect(stderr).toContain("Only an invalidation ends the old tokens of rounds-turso");
-  expect(stderr.match(/Nobody can end this: \S+,/g)).toEqual(["Nobody can end this: session-key,"]);
+  expect(stderr.match(/A roll does not end this: \S+,/g)).toEqual(["A roll does not end this: session-key,"]);
   const commands = [...stderr.matchAll(/^ {2}(npm run rotate -- --revoke .+)$/gm)].map(([, text = ""]) => text);
   expect(commands).toHaveLength(1);
   [command = ""] = commands;
