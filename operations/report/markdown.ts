@@ -1,5 +1,5 @@
 /** The report as Markdown. Whatever others wrote, such as a reason, stays text: it is neither markup nor a mention. */
-import { code } from "../plan/words";
+import { code, escape, quiet } from "../plan/words";
 import type { Report } from "./model";
 import { auditText, moment, numbersOf, type Cell, type Table, tablesOf } from "./tables";
 
@@ -44,11 +44,11 @@ function section({ title, note, columns, rows, empty }: Table): string[] {
 }
 
 function cell({ text: shown, tone, code: isCode }: Cell): string {
-  if (isCode) return code(shown);
+  if (isCode) return code(shown, Infinity); // evidence is not cut
   return tone === "bad" ? `**${text(shown)}**` : text(shown);
 }
 
-/** On one line, with nothing in it that Markdown or HTML reads. */
+/** On one line, with nothing in it that Markdown, HTML, GitHub or a terminal reads. */
 export function text(plain: string): string {
-  return plain.replace(/\s+/g, " ").replace(/[&<>[\]*_`|@#~\\]/g, (found) => `&#${found.charCodeAt(0)};`);
+  return escape(quiet(plain).replace(/ +/g, " "));
 }

@@ -69,6 +69,13 @@ describe("a year of a stack", () => {
     expect(credentials[0]?.generations.map(({ place }) => place)).toEqual(["current", "previous"]);
   });
 
+  it("leaves out none of many stamps", () => {
+    const report = describeReport(year());
+    const stamps = Array.from({ length: 30 }, (_, i) => `2026-11-16.${i + 2}`);
+    for (const { consumers } of report.credentials) for (const one of consumers) one.holds = stamps;
+    expect(toMarkdown(report)).toContain(`\`${stamps.join(", ")}\``);
+  });
+
   it("holds no secret of the state in any form", () => {
     const report = describeReport(year());
     for (const text of [JSON.stringify(report), toMarkdown(report), toHtml(report)]) expect(text).not.toContain(SECRET);
@@ -165,6 +172,7 @@ const text = fc.oneof(
     "a | b\n\n# c",
     "`code` [x](javascript:alert(1)) &lt;",
     "\u202eevil",
+    "\u001bc all is well \u009b2J\u0007 @octocat #1 https://a.example",
   ),
 );
 
@@ -201,8 +209,11 @@ describe("whatever others wrote", () => {
       expect(rows).toHaveLength(2);
       for (const row of rows) {
         expect(row.split("|")).toHaveLength(11);
-        // Outside code, in which a commit stands, everything that could be read is a number.
-        expect(row.replace(/`[^`]*`/g, "").replace(/\*\*failed: [^*]*\*\*/, "")).not.toMatch(/[<>@[\]*]/);
+        // Nothing moves a terminal's cursor, or turns the text around.
+        expect(row).not.toMatch(/[\p{Cc}\p{Bidi_Control}]/u);
+        // Outside code, in which a commit stands, everything that could be read is a number, or is taken apart.
+        const outside = row.replace(/`[^`]*`/g, "").replace(/\*\*failed: [^*]*\*\*/, "");
+        expect(outside.replaceAll("@&#8203;", "")).not.toMatch(/[<>@[\]*]|:\/\//);
       }
     };
     fc.assert(fc.property(texts, check), { numRuns: 100 });
