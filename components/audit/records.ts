@@ -104,11 +104,11 @@ export async function tell(
   }
 }
 
-/** One line of at most 300 characters; as our errors are, without a credential. What a database says may be long. */
+/** One line of at most 300 characters, none of which a terminal obeys; as our errors are, without a credential. What a database says may be long. */
 export function lineOf(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   const [line = ""] = text.trim().split(/[\r\n\u2028\u2029]/);
-  return line.slice(0, 300);
+  return line.replace(/[\p{Cc}\p{Bidi_Control}]+/gu, " ").slice(0, 300);
 }
 
 async function recordsOf(

@@ -101,8 +101,10 @@ describe("a call that is no step of a credential", () => {
   });
 });
 
-it("a failure that state keeps beside the steps is a record of its own, told, in one line of 300 characters", async () => {
-  const outs = { failures: { "database:rounds": `its writes are not blocked: ${"x".repeat(400)}\nmore` } };
+it("a failure that state keeps beside the steps is a record of its own, told, in one plain line of 300 characters", async () => {
+  const outs = {
+    failures: { "database:rounds": `its\u001b\u009b\u202ewrites are not blocked: ${"x".repeat(400)}\nmore` },
+  };
   const news = { asked: { "group:production": { stamp: "2026-11-20", readOnly: "7d", reason: "" } } };
   const { wrapped, records, messages } = scene("TursoInvalidation", {
     create: () => Promise.resolve({ id: "1", outs }),
