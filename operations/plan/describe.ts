@@ -219,7 +219,10 @@ function describeChange(
       stamp,
       when: "with the delivery: it moves out of the two that are handed out",
     })),
-    ...replaced.flatMap(({ ends, stamp }) => (ends ? [{ ...fate(stamp), replaced: true as const }] : [])),
+    ...replaced.flatMap(({ ends, stamp, what }) => {
+      const { when, ...rest } = fate(stamp);
+      return ends ? [{ ...rest, when: `${what}, ${when}`, replaced: true as const }] : [];
+    }),
   ];
   const isBack = was !== undefined && now !== undefined && isRollback(was, now, restores);
   const edit = was && now ? logins.editOf(name, facts.steps) : undefined;

@@ -10,6 +10,8 @@ export interface Replaced {
   name: string;
   /** Or `adopted`. */
   stamp: string;
+  /** What the old one is beside its stamp, which the new one has too: `as rounds_20261120`, `for database rounds`. */
+  what: string;
   /** The old one is handed out no more, or accepted no more. False of a login that is made anew under its name and password. */
   ends: boolean;
 }
@@ -18,11 +20,14 @@ export function replacedIn(steps: Step[]): Replaced[] {
   return steps.flatMap((step) => {
     if (step.op !== "replace") return [];
     const token = tokenOf(step.oldState);
-    // A retired one was handed out no more already.
-    if (token) return [{ name: token.credential, stamp: token.stamp, ends: token.place !== "retired" }];
-    const name = step.oldState?.inputs["credential"];
-    if (kindOf(step.urn) !== "PostgresLogin" || typeof name !== "string") return [];
-    return [{ name, stamp: nameOf(step.urn).slice(name.length + 1), ends: endsLogin(step) }];
+    if (token) {
+      const what = `for ${token.target.kind} ${token.target.name}`;
+      // A retired one was handed out no more already.
+      return [{ name: token.credential, stamp: token.stamp, what, ends: token.place !== "retired" }];
+    }
+    const { credential: name, login } = step.oldState?.inputs ?? {};
+    if (kindOf(step.urn) !== "PostgresLogin" || typeof name !== "string" || typeof login !== "string") return [];
+    return [{ name, stamp: nameOf(step.urn).slice(name.length + 1), what: `as ${login}`, ends: endsLogin(step) }];
   });
 }
 

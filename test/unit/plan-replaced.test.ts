@@ -38,7 +38,10 @@ describe("logins of another name", () => {
           actions: ["replaced"],
           mints: [],
           keeps: [OLD],
-          withdraws: [NOW, OLD].map((stamp) => ({ stamp, when: atEnd, replaced: true })),
+          withdraws: [
+            { stamp: NOW, when: `as rounds_20261120, ${atEnd}`, replaced: true },
+            { stamp: OLD, when: `as rounds_20260801, ${atEnd}`, replaced: true },
+          ],
         },
       ],
       consumers: [{ change: "delivered", mintedAgain: ["rounds-db"] }],
@@ -46,7 +49,9 @@ describe("logins of another name", () => {
     expect(plan.credentials[0]).not.toHaveProperty("breaksAtOnce");
     const text = toMarkdown(plan);
     expect(text).toContain("| `rounds-db` (postgres) | **replaced** under the same stamp | 2026-11-20, 2026-08-01 |");
-    expect(text).toContain(`### Stops working, and cannot be undone\n\n- \`rounds-db\` 2026-11-20: ${atEnd}\n`);
+    expect(text).toContain(
+      `### Stops working, and cannot be undone\n\n- \`rounds-db\` 2026-11-20: as rounds_20261120, ${atEnd}\n`,
+    );
     expect(text).toContain("| `rounds-api` | delivered: `rounds-db` minted again | yes |");
     expect(whoNeeds(plan)).toEqual([
       "deliver to rounds-api",
@@ -95,11 +100,13 @@ describe("logins of another name", () => {
       return { when: credentials[0]?.withdraws[0]?.when, breaks: credentials[0]?.breaksAtOnce };
     };
     expect(of("inPlace", "inPlace")).toEqual({
-      when: "at once, when the role is renamed, before the new one is delivered",
+      when: "as rounds_20261120, at once, when the role is renamed, before the new one is delivered",
       breaks: "its one role is renamed in place: logins fail from then until the consumer holds the new name",
     });
-    expect(of("login", "inPlace")).toEqual({ when: atEnd, breaks: undefined });
-    expect(of("inPlace", "login")).toEqual({ when: "at the end of this update, when its one role is dropped" });
+    expect(of("login", "inPlace")).toEqual({ when: `as rounds_20261120, ${atEnd}`, breaks: undefined });
+    expect(of("inPlace", "login")).toEqual({
+      when: "as rounds_20261120, at the end of this update, when its one role is dropped",
+    });
   });
 
   it("are none where another owner is given to the same one: nothing stops, and its value stays", () => {
@@ -119,9 +126,9 @@ describe("logins of another name", () => {
     const plan = planned(summary, [make.login("rounds-db", NOW), adopted], [step]);
     expect(plan).toMatchObject({
       outcome: "changes",
-      credentials: [{ actions: ["replaced"], withdraws: [{ stamp: "adopted", when: atEnd }] }],
+      credentials: [{ actions: ["replaced"], withdraws: [{ stamp: "adopted", when: `as rounds_adopted, ${atEnd}` }] }],
     });
-    expect(toMarkdown(plan)).toContain("- `rounds-db` adopted: at the end of this update");
+    expect(toMarkdown(plan)).toContain("- `rounds-db` adopted: as rounds_adopted, at the end of this update");
     expect(whoNeeds(plan)).toEqual(["retire rounds-db@adopted"]);
     expect(retiringIn([step], [])).toMatchObject([{ name: "rounds-db", stamp: "adopted" }]);
   });
@@ -141,7 +148,8 @@ describe("tokens of another database", () => {
     const worker = make.consumer("rounds-api", { rounds: [NOW, OLD] });
     const tokens = all.map(({ token }) => token);
     const plan = planned(summary, [...tokens, worker], [...all.map(({ step }) => step), make.delivery(worker)]);
-    const when = "no longer delivered; its token works until 2027-02-18T12:00:00.000Z; Turso cannot revoke it alone";
+    const when =
+      "for database rounds, no longer delivered; its token works until 2027-02-18T12:00:00.000Z; Turso cannot revoke it alone";
     expect(plan).toMatchObject({
       credentials: [
         {
