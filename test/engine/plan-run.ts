@@ -11,12 +11,16 @@ export interface Run {
   stderr: string;
 }
 
-/** With the test's engine as the user's own on the PATH. */
+/** With the test's engine as the user's own on the PATH, which is told to stream events in place of a preview. */
 export function runPlan({ stack, engine }: Scene, args: string[]): Promise<Run> {
   const env = stack.env();
   const child = spawn(process.execPath, ["--require", "tsx/cjs", "operations/plan.ts", ...args], {
     cwd: checkout,
-    env: { ...env, PATH: `${path.dirname(engine.pulumi)}${path.delimiter}${env["PATH"] ?? ""}` },
+    env: {
+      ...env,
+      PATH: `${path.dirname(engine.pulumi)}${path.delimiter}${env["PATH"] ?? ""}`,
+      PULUMI_ENABLE_STREAMING_JSON_PREVIEW: "true",
+    },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const stop = () => child.kill("SIGKILL");
