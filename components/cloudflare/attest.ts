@@ -1,6 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { AskConsumer, ConsumerRecord } from "../credential";
-import { own } from "../own";
 import { type CloudflareApi, CloudflareError } from "./api";
 
 /** What a consumer holds, by credential, current first: the value of `ROLLOVER_GENERATIONS` and the probe's answer. */
@@ -113,11 +112,7 @@ export async function attest(
 export function describe(report: Report, credential: string): string {
   if ("why" in report) return `no readable answer (${report.why})`;
   if ("unknownToken" in report) return "404 (nothing delivered by Rollover, or no probe in its code)";
-  return (
-    own(report.generations, credential)
-      ?.map(({ stamp }) => stamp)
-      .join(", ") ?? "nothing"
-  );
+  return report.generations[credential]?.map(({ stamp }) => stamp).join(", ") ?? "nothing";
 }
 
 /**
@@ -129,7 +124,7 @@ export function consumerAsker(api: CloudflareApi, answers = 5): AskConsumer {
     for (let n = 0; n < answers; n++) {
       const report = await askProbe(consumer);
       if ("generations" in report) {
-        const held = own(report.generations, credential)?.[0]?.tag;
+        const held = report.generations[credential]?.[0]?.tag;
         if (tag === undefined && held === undefined)
           return { state: "silent", why: `it reports nothing of ${credential}` };
         if (tag !== undefined && held === tag) return { state: "holds" };

@@ -1,6 +1,5 @@
 /** Hands a Worker its set of secrets, in one call, and waits until the Worker says that it holds it. */
 import { setTimeout as pause } from "node:timers/promises";
-import { own } from "../own";
 import { type CloudflareApi, CloudflareError, type SecretChanges, type Versions } from "./api";
 import { attest, describe, type Generations, generationsName, probeTokenName, type Report } from "./attest";
 import { type Activations, activationsOf, type Prepared, reportWith } from "./keyset-steps";
@@ -114,10 +113,7 @@ export function reports(news: Inputs): (report: Report) => boolean {
 }
 
 function holdsCredential(report: Report, expected: Generations, credential: string): boolean {
-  const tags = (generations: Generations) =>
-    own(generations, credential)
-      ?.map(({ tag }) => tag)
-      .join() ?? "";
+  const tags = (generations: Generations) => generations[credential]?.map(({ tag }) => tag).join() ?? "";
   return "generations" in report && tags(report.generations) === tags(expected);
 }
 

@@ -1,6 +1,5 @@
 /** What stands between two deliveries of a keyset to one Worker, and what the Worker's own reports say of it. Pure. */
 import type { ConsumerRecord } from "../credential";
-import { own } from "../own";
 import type { KeysetCredential } from "../rotation/model";
 import type { Entry, Generations, Report } from "./attest";
 
@@ -72,9 +71,9 @@ export interface Step {
 export function stepsOf(news: KeysetInputs, olds: KeysetOutputs): Step[] {
   const [old, now] = [parse(olds.generations), parse(news.generations)];
   return Object.entries(news.keysets).flatMap(([credential, spec]) => {
-    const [was, activation] = [own(olds.keysets, credential), own(olds.activations, credential)];
+    const [was, activation] = [olds.keysets[credential], olds.activations[credential]];
     if (!was || !activation) return [];
-    return [{ credential, spec, was, activation, old: own(old, credential) ?? [], now: own(now, credential) ?? [] }];
+    return [{ credential, spec, was, activation, old: old[credential] ?? [], now: now[credential] ?? [] }];
   });
 }
 
@@ -84,7 +83,7 @@ export function signs({ spec, was }: Step): boolean {
 }
 
 export function heldBy(report: Report, credential: string): Entry[] {
-  return "generations" in report ? (own(report.generations, credential) ?? []) : [];
+  return "generations" in report ? (report.generations[credential] ?? []) : [];
 }
 
 /** A key that this delivery does not have, and that a report has as the one that signs. */

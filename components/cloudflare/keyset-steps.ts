@@ -6,7 +6,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
 import { unitedKeySets } from "../keyset/key-texts";
-import { own } from "../own";
 import { CloudflareError } from "./api";
 import type { Report } from "./attest";
 import { askTimes, gate, inUse } from "./keyset-gate";
@@ -105,7 +104,7 @@ function refuseRenamed(news: KeysetInputs, olds: KeysetOutputs): void {
       ([name, spec]) =>
         [spec.as, spec.alsoAs].some((one) => names.includes(one)) && !spec.atOnce && name !== credential,
     );
-    if (!other || Object.hasOwn(news.keysets, credential)) continue;
+    if (!other || credential in news.keysets) continue;
     throw new CloudflareError(
       "rejected",
       `${as} of the Worker ${news.worker} holds the keys of ${credential}, and would get those of ${other[0]}: every token that was signed so far would be refused. ` +
@@ -161,12 +160,11 @@ export function activationsOf(
     Object.keys(news.keysets).flatMap((credential): [string, Activation][] => {
       const [primary, ...rest] = now[credential] ?? [];
       if (!primary) return [];
-      const before = own(olds?.activations ?? {}, credential);
-      const begins =
-        own(olds?.keysets ?? {}, credential)?.verifyOnly === true && news.keysets[credential]?.verifyOnly === false;
+      const before = olds?.activations?.[credential];
+      const begins = olds?.keysets?.[credential]?.verifyOnly === true && news.keysets[credential]?.verifyOnly === false;
       // Another Worker signed so far, nobody here knows until when with which of them.
       const elsewhere = begins ? rest.map(({ tag }) => tag) : [];
-      const others = [before?.tag ?? primary.tag, ...(own(signed, credential) ?? []), ...elsewhere].filter(
+      const others = [before?.tag ?? primary.tag, ...(signed[credential] ?? []), ...elsewhere].filter(
         (tag) => tag !== primary.tag,
       );
       const stays = before?.tag === primary.tag && others.length === 0 && !begins;

@@ -2,7 +2,6 @@
  * The text of an env file: lines `NAME=value` that a shell and a dotenv loader read alike, among lines of others that are
  * kept byte for byte. Pure. Texts of files are latin1, one character a byte; names and values are ordinary strings.
  */
-import { own } from "../own";
 
 /** A line, or the lines of a value in quotes that goes on below, as dotenv (https://github.com/motdotla/dotenv) reads it. */
 interface Entry {
@@ -33,8 +32,9 @@ export function edited(text: string, lines: Record<string, string>, unwanted: Re
   const kept = entries.flatMap((entry): { text: string; eol: string }[] => {
     const { name, head, tail, eol } = entry;
     if (name === undefined) return [entry];
-    const value = own(lines, name);
-    if (value === undefined) return own(unwanted, name) === entry.value ? [] : [entry];
+    // Somebody's own line may be named `toString`, which every object answers to.
+    const value = Object.hasOwn(lines, name) ? lines[name] : undefined;
+    if (value === undefined) return Object.hasOwn(unwanted, name) && unwanted[name] === entry.value ? [] : [entry];
     if (placed.has(name)) return [];
     placed.add(name);
     return [{ text: `${head}${assignment(name, value)}${tail}`, eol }];

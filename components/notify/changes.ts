@@ -1,5 +1,4 @@
 /** What an update changes, from the stamps that the state records and those that config has now. */
-import { own } from "../own";
 import type { Credential, StackModel } from "../rotation/model";
 import type { Change } from "./notifier";
 
@@ -13,8 +12,8 @@ export type Why = (name: string) => Pick<Change, "reason" | "ticket" | "kind" | 
 export function changesOf(olds: Stamps, news: Stamps, why: Why): Change[] {
   const names = [...new Set([...Object.keys(olds), ...Object.keys(news)])].sort();
   return names
-    .filter((name) => own(olds, name) !== own(news, name))
-    .map((name) => ({ credential: name, from: split(own(olds, name)), to: split(own(news, name)), ...why(name) }));
+    .filter((name) => olds[name] !== news[name])
+    .map((name) => ({ credential: name, from: split(olds[name]), to: split(news[name]), ...why(name) }));
 }
 
 /** Of the stack's config: credentials by their names, Turso's targets as `group/x` and `database/x`. */

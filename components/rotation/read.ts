@@ -17,8 +17,9 @@ export interface TextRule {
 }
 
 export const NAME: TextRule = {
-  pattern: /^[a-z][a-z0-9_-]{0,62}$/,
-  allowed: "lower-case letters, digits, - and _, first a letter, at most 63",
+  // The one name of these that every JavaScript object answers to: records by name would seem to hold it.
+  pattern: /^(?!constructor$)[a-z][a-z0-9_-]{0,62}$/,
+  allowed: "lower-case letters, digits, - and _, first a letter, at most 63; not constructor",
   fix: "rename it",
 };
 

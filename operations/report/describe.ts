@@ -1,7 +1,6 @@
 /** Facts become the report. Pure; the clock is in the facts. Only fields that are named here reach it. */
 import { isReadable, verifyChain } from "../../components/audit/read";
 import type { AuditRecord, AuditRow } from "../../components/audit/record";
-import { own } from "../../components/own";
 import { parseDuration } from "../../components/rotation/duration";
 import type { Credential, Policy } from "../../components/rotation/model";
 import { dueOf } from "../../components/rotation/due";
@@ -32,14 +31,14 @@ export function describeReport(facts: Facts): Report {
   const since = new Date(now.getTime() - sinceMs);
   // A table may serve several stacks; rows that a tampering made unreadable say nothing. A writer may say any time, so
   // when the row was written counts: of a table by the server's clock.
-  const shown = (rows ?? [])
+  const own = (rows ?? [])
     .filter((row) => isReadable(row) && isOf(stack, row))
     .map((row) => ({ ...row, record: { ...row.record, time: row.at } }));
   const debts = debtsOf(facts);
-  const credentials = credentialsOf(facts, shown, debts, since);
-  const changes = changesOf(shown)
+  const credentials = credentialsOf(facts, own, debts, since);
+  const changes = changesOf(own)
     .filter(({ at }) => Date.parse(at) >= since.getTime())
-    .map((change) => (change.target.includes("/") ? withExpiration(change, shown, facts) : change));
+    .map((change) => (change.target.includes("/") ? withExpiration(change, own, facts) : change));
   return {
     ...{ stack, at: now.toISOString(), since: since.toISOString(), audit: auditState(rows, stack) },
     ...(evidence.policy ? { policy: evidence.policy } : {}),
@@ -62,13 +61,13 @@ function credentialsOf(facts: Facts, rows: readonly AuditRow[], debts: Debt[], s
   const { outputs, state, now } = facts;
   const records = new Map<string, AuditRecord[]>();
   for (const { record } of rows) records.set(record.credential, [...(records.get(record.credential) ?? []), record]);
-  const gone = [...records.keys()].filter((name) => !Object.hasOwn(outputs.credentials, name) && !name.includes("/"));
+  const gone = [...records.keys()].filter((name) => !(name in outputs.credentials) && !name.includes("/"));
   return [...Object.keys(outputs.credentials), ...gone.sort()].flatMap((name) => {
-    const declared = own(outputs.credentials, name);
-    const ofName = records.get(name) ?? [];
+    const declared = outputs.credentials[name];
+    const own = records.get(name) ?? [];
     const standing = standingOf(name, declared, state);
     const kind = declared?.kind ?? "";
-    const of = { kind, standing, records: ofName, expires: own(facts.evidence.expires, name) ?? {} };
+    const of = { kind, standing, records: own, expires: facts.evidence.expires[name] ?? {} };
     const generations = generationsOf(of, now, since);
     if (!declared && generations.length === 0) return [];
     return [
@@ -78,7 +77,7 @@ function credentialsOf(facts: Facts, rows: readonly AuditRow[], debts: Debt[], s
         change: declared?.change ?? "",
         age: ageOf(name, declared, standing, facts),
         generations,
-        consumers: declared ? consumersOf(name, declared, standing, ofName, facts) : [],
+        consumers: declared ? consumersOf(name, declared, standing, own, facts) : [],
         debts: debts.filter((debt) => debt.name === name).length,
       },
     ];
@@ -93,7 +92,7 @@ function ageOf(
   { evidence, now }: Facts,
 ): Age {
   if (!declared) return { days: 0, status: "gone", stale: [], inFuture: [] };
-  const maxAgeMs = parseDuration(own(evidence.credentials, name)?.maxAge);
+  const maxAgeMs = parseDuration(evidence.credentials[name]?.maxAge);
   const of = {
     name,
     kind: declared.kind as Credential["kind"],
@@ -133,8 +132,7 @@ function consumersOf(
     const consumer = consumerName(to);
     const last = records.filter(({ step, consumer: of }) => step === "deliver" && of === consumer).at(-1);
     const isFile = to.worker === undefined;
-    const held = holders.find((one) => one.isFile === isFile && one.consumer === consumer)?.stamps ?? {};
-    const holds = own(held, name) ?? [];
+    const holds = holders.find((one) => one.isFile === isFile && one.consumer === consumer)?.stamps[name] ?? [];
     // State moves on only when its delivery was attested; an audit that knows of a later failure has the last word.
     const isWhole = last === undefined || (last.result === "done" && last.attested);
     return {
@@ -163,10 +161,10 @@ function debtsOf({ outputs, state, now }: Facts): Debt[] {
 /** Of an invalidation: the last expiry among the tokens of its target that the same update minted. */
 function withExpiration(change: Change, rows: readonly AuditRow[], { state }: Facts): Change {
   const [kind, name] = change.target.split("/");
-  const tokens = tokensIn(state).filter(({ group, target }) =>
+  const own = tokensIn(state).filter(({ group, target }) =>
     kind === "group" ? group === name : target.kind === "database" && target.name === name,
   );
-  const names = new Set(tokens.map(({ credential }) => credential));
+  const names = new Set(own.map(({ credential }) => credential));
   const ends = rows.flatMap(({ record: { update, step, result, credential, expires } }) =>
     update === change.update && step === "mint" && result === "done" && names.has(credential) ? [expires] : [],
   );

@@ -3,7 +3,6 @@
  * yet: so what is live is taken from the resources that exist, and what is current from what the consumers hold. Pure.
  */
 import { z } from "zod";
-import { own } from "../../components/own";
 import { compareStamps, parseStamp } from "../../components/rotation/stamp";
 import { heldBy } from "../plan/consumers";
 import { kindOf, nameOf, type Resource, type State, type Summary as Declared } from "../plan/shapes";
@@ -50,7 +49,7 @@ export function holdersIn(state: State): Holder[] {
 export function standingOf(name: string, declared: Declared | undefined, state: State): Standing {
   const existing = stampsIn(name, state);
   if (!declared) return { current: "", previous: [], next: [], retired: existing };
-  const held = holdersIn(state).map(({ stamps }) => own(stamps, name) ?? []);
+  const held = holdersIn(state).map(({ stamps }) => stamps[name] ?? []);
   const current = currentOf(name, declared, held, existing, state);
   // What outputs alone know is taken at their word: kinds of before, whose resources are named otherwise.
   const there = existing.length > 0 ? existing : declared.live;
@@ -83,7 +82,7 @@ function currentOf(name: string, declared: Declared, held: string[][], existing:
 function completedIn(state: State, name: string): string {
   const [completion] = thereOf(state).filter(({ urn }) => kindOf(urn) === "Completion");
   const read = completed.safeParse(completion?.outputs["stamps"]);
-  return (read.success ? own(read.data, name) : undefined)?.split(",")[0] ?? "";
+  return (read.success ? read.data[name] : undefined)?.split(",")[0] ?? "";
 }
 
 function stampsIn(name: string, state: State): string[] {

@@ -100,7 +100,7 @@ describe("what is written", () => {
   });
 
   it("leaves names that are only alike", async () => {
-    const others = "# N=1\nNN=1\nN.X=1\nMY_N=1\nA=N=1\n";
+    const others = "# N=1\nNN=1\nN.X=1\nMY_N=1\nA=N=1\ntoString=theirs\nconstructor=theirs\n";
     write(others);
     await create({ file: FILE, lines: { N: "v" } });
     expect(text()).toBe(`${others}N=v\n`);
