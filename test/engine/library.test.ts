@@ -79,15 +79,20 @@ it("brings up, rolls, leaves alone and destroys what another program declares", 
 });
 
 it("has its types for a program that resolves modules as Pulumi's template does", () => {
-  const program = ts.createProgram([path.join(dir, "shop", "index.ts")], {
-    ...{ strict: true, esModuleInterop: true, skipLibCheck: true, noEmit: true, types: ["node"] },
-    ...{ target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.CommonJS },
-    // Not by the entry `exports` of package.json. TypeScript 5's default for CommonJS; TypeScript 6 calls it deprecated.
-    moduleResolution: ts.ModuleResolutionKind.Node10,
-    ignoreDeprecations: "6.0",
-    typeRoots: [path.join(checkout, "node_modules/@types")],
-  });
-  const messages = ts.getPreEmitDiagnostics(program).map(({ messageText }) => messageText);
+  // Not by the entry `exports` of package.json. TypeScript 5's default for CommonJS; TypeScript 6 calls it deprecated.
+  const resolution = { module: "commonjs", moduleResolution: "node", ignoreDeprecations: "6.0" };
+  const json = {
+    strict: true,
+    target: "es2022",
+    esModuleInterop: true,
+    skipLibCheck: true,
+    types: ["node"],
+    ...resolution,
+  };
+  const { options, errors } = ts.convertCompilerOptionsFromJson(json, checkout);
+  const typeRoots = [path.join(checkout, "node_modules/@types")];
+  const program = ts.createProgram([path.join(dir, "shop", "index.ts")], { ...options, noEmit: true, typeRoots });
+  const messages = [...errors, ...ts.getPreEmitDiagnostics(program)].map(({ messageText }) => messageText);
   expect(messages).toEqual([]);
 });
 
