@@ -1,12 +1,11 @@
 // Proves, on a real Postgres, that a login is made, proven and withdrawn as it should when connections break at each statement
 // in turn, when somebody changes things by hand, and when a check tries to leave something behind. Not proven here: what the
-// engine makes of it (test/engine), nor a server that stops answering in the middle of a statement (bounded to 35 s).
-import * as net from "node:net";
+// engine makes of it (test/engine), nor a server that stops answering in the middle of a statement (bounded to 35 s). A server that
+// cannot be reached is postgres-unreachable.test.ts's.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Outputs } from "../../components/postgres/postgres-login.provider";
 import { markOf } from "../../components/postgres/retire";
 import { connected } from "../../components/postgres/sql";
-import { startPostgresProxy } from "../support/crash-proxy";
 import { type Logins, startLogins } from "./logins";
 
 describe("a Postgres login on bad days", () => {
@@ -272,31 +271,6 @@ describe("a Postgres login on bad days", () => {
     const error = await on.failure(on.create(inputs));
     expect(error.fault).toBe("unreachable");
     expect(error.message).not.toContain("failed its check");
-  });
-
-  it("says which server cannot be reached, and as whom", async () => {
-    const closed = await startPostgresProxy(on.postgres, () => Promise.resolve("pass"));
-    await closed.stop();
-    const error = await on.failure(on.provider(closed.port).create(on.news()));
-    expect(error.message).toBe(
-      `postgres 127.0.0.1:${closed.port}, database postgres, login rollover_admin: no connection (ECONNREFUSED)`,
-    );
-  });
-
-  it("says that a server which accepts and never answers did not answer", async () => {
-    const sockets: net.Socket[] = [];
-    const mute = net.createServer((socket) => sockets.push(socket));
-    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", resolve));
-    const { port } = mute.address() as net.AddressInfo;
-    const { server, login } = on.admin(port);
-    const begun = performance.now();
-    const error = await on.failure(connected(server, login, (client) => client.query("SELECT 1")));
-    expect(error.message).toBe(
-      `postgres 127.0.0.1:${port}, database postgres, login rollover_admin: no connection (timeout expired)`,
-    );
-    expect(performance.now() - begun).toBeLessThan(20_000);
-    for (const socket of sockets) socket.destroy();
-    await new Promise((resolve) => mute.close(resolve));
   });
 });
 
