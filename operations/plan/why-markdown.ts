@@ -14,7 +14,7 @@ export function whyLines({ base, unknown, edits }: Why): string[] {
   return [
     edits.length > 0
       ? `The stack file against ${code(base ?? "")}:`
-      : `The stack file is what it was at ${code(base ?? "")}: what changes was changed inDiff, or is left from an update that failed.`,
+      : `The stack file is what it was at ${code(base ?? "")}: what changes was changed elsewhere, or is left from an update that failed.`,
     ...roomy(stamps.map(stampBlock), inDiff),
     ...(lines.length > 0 ? [roomy(lines, (n) => `- ${inDiff(n)}`).join("\n")] : []),
   ];

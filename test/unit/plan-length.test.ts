@@ -93,6 +93,12 @@ describe("what a change does is in the comment", () => {
   });
 });
 
+it("a stack file that is the same says where else to look", () => {
+  expect(commentOf(file(""))).toContain(
+    "### Why\n\nThe stack file is what it was at `0123`: what changes was changed elsewhere, or is left from an update that failed.\n",
+  );
+});
+
 describe("a text of others", () => {
   it("is cut between its characters", () => {
     expect(code("😀".repeat(300))).toBe(`\`${"😀".repeat(199)}…\``);
