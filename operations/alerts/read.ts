@@ -4,6 +4,7 @@ import { parseCredential } from "../../components/rotation/credential";
 import type { Alerts, KeysetCredential } from "../../components/rotation/model";
 import { ConfigError, type Problem } from "../../components/rotation/problem";
 import { entries } from "../../components/rotation/read";
+import { storedEncrypted } from "../stack-file/settings";
 import { parse, plainOf } from "../stack-file/text";
 
 export interface Watched {
@@ -23,8 +24,7 @@ export function watched(text: string): Watched {
   const plain = (key: "alerts" | "credentials"): unknown => {
     const value = config[`rollover:${key}`];
     if (typeof value !== "object" || value === null || !("secure" in value)) return value;
-    const [what, fix] = ["is stored encrypted, and only plain values can be read here", "write it into the file"];
-    problems.push({ where: `rollover:${key}`, what, allowed: "plain YAML", fix });
+    problems.push(storedEncrypted(`rollover:${key}`));
     return undefined;
   };
   const alerts = parseAlerts(plain("alerts"), problems);

@@ -4,8 +4,8 @@ import * as path from "node:path";
 import { isDeepStrictEqual, promisify } from "node:util";
 import { parseExpiration } from "../../components/rotation/expiration";
 import { parseStamp } from "../../components/rotation/stamp";
-import { Refusal } from "../stack-file/text";
-import { configIn, fileIn, isMapping, mapping } from "./settings";
+import { isMapping, mapping, Refusal } from "../stack-file/text";
+import { configIn, fileIn } from "./settings";
 
 export interface Why {
   /** What the stack file is compared with: the first 12 digits of a commit. */

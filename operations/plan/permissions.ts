@@ -1,6 +1,6 @@
 /** What the stack's logins and tokens must be allowed for the steps of one plan: each vendor's own words, and no more than that. Pure. */
 import { isLeft } from "./consumers";
-import { endsLogin } from "./replaced";
+import { retiresLogin } from "./replaced";
 import { kindOf, nameOf, type Outputs, type Resource, type Step } from "./shapes";
 import { type Invalidation, tokenOf } from "./turso";
 
@@ -96,8 +96,7 @@ function ofLogin(name: string, step: Step, { after }: Known): Need[] {
   const { op, oldState, newState } = step;
   const read = (from: Resource | undefined, key: string) => textOf(from?.inputs ?? {}, key);
   const isMade = (op === "create" || op === "replace") && read(newState, "mode") === "login";
-  const isLeft = after.abandoned.some((one) => name.startsWith(`${one}@`));
-  const isRetired = endsLogin(step) && !isLeft && read(oldState, "mode") !== "inPlace";
+  const isRetired = retiresLogin(step, after.abandoned);
   const [owner, login] = [read(newState, "owner"), read(oldState, "login")];
   const retiring = ["CREATEROLE", `ADMIN and INHERIT on ${login}`, "pg_signal_backend"];
   return [

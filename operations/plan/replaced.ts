@@ -31,8 +31,15 @@ export function replacedIn(steps: Step[]): Replaced[] {
   });
 }
 
+/** Whether the step ends a login by a retirement: one in place is altered, and one under `abandon` is left as it is. */
+export function retiresLogin(step: Step, abandoned: readonly string[]): boolean {
+  const { mode, credential } = step.oldState?.inputs ?? {};
+  const isLeft = typeof credential === "string" && abandoned.includes(credential);
+  return endsLogin(step) && mode !== "inPlace" && !isLeft;
+}
+
 /** Whether the step takes a login away: what it makes under the same name takes the old one over. */
-export function endsLogin({ op, urn, oldState, newState }: Step): boolean {
+function endsLogin({ op, urn, oldState, newState }: Step): boolean {
   if (kindOf(urn) !== "PostgresLogin") return false;
   return op === "delete" || (op === "replace" && oldState?.inputs["login"] !== newState?.inputs["login"]);
 }

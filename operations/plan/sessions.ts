@@ -1,7 +1,7 @@
 /** Who is logged in to Postgres by a login that the update will retire: asked once, read-only, and only where one is retired. */
 import type { PostgresServer } from "../../components/rotation/model";
 import { connected, PostgresError } from "../../components/postgres/sql";
-import { endsLogin } from "./replaced";
+import { retiresLogin } from "./replaced";
 import { nameOf, type Step } from "./shapes";
 
 export interface LoginSessions {
@@ -32,10 +32,10 @@ export interface Retiring {
 
 /** Logins altered in place are not retired: their sessions go on. */
 export function retiringIn(steps: Step[], abandoned: readonly string[]): Retiring[] {
-  return steps.filter(endsLogin).flatMap(({ urn, oldState }) => {
-    const { mode, login, server, credential } = oldState?.inputs ?? {};
-    if (mode === "inPlace" || typeof login !== "string" || typeof credential !== "string") return [];
-    if (abandoned.includes(credential)) return [];
+  const retiring = steps.filter((step) => retiresLogin(step, abandoned));
+  return retiring.flatMap(({ urn, oldState }) => {
+    const { login, server, credential } = oldState?.inputs ?? {};
+    if (typeof login !== "string" || typeof credential !== "string") return [];
     const stamp = nameOf(urn).slice(credential.length + 1);
     return [{ name: credential, stamp, login, server: typeof server === "string" ? server : "" }];
   });

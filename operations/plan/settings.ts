@@ -3,16 +3,7 @@ import type { PostgresServer } from "../../components/rotation/model";
 import { describe, type Problem } from "../../components/rotation/problem";
 import { Fields } from "../../components/rotation/read";
 import { parseServer } from "../../components/rotation/server";
-import { parse, plainOf } from "../stack-file/text";
-
-export function isMapping(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Anything else is an empty one. */
-export function mapping(value: unknown): Record<string, unknown> {
-  return isMapping(value) ? value : {};
-}
+import { isMapping, mapping, parse, plainOf } from "../stack-file/text";
 
 /** A stack file, judged by nobody. Throws Refusal where the text is no YAML. */
 export function fileIn(text: string): Record<string, unknown> {

@@ -7,7 +7,7 @@ import { ConfigError, type Problem } from "../../components/rotation/problem";
 import { SECRETS } from "../../components/rotation/raw-config";
 import { entries, isSet } from "../../components/rotation/read";
 import { parseTurso } from "../../components/rotation/turso";
-import { type Encrypted, isOfEncrypted, settingsIn } from "./settings";
+import { type Encrypted, isOfEncrypted, settingsIn, storedEncrypted } from "./settings";
 import { parse } from "./text";
 
 export interface StackFile {
@@ -48,10 +48,8 @@ export function readStackFile(text: string, asked: readonly Part[] = ["policy", 
     ...(isSet(turso) && { turso: parseTurso(turso, found) }),
     ...(isSet(notify) && { notify: parseNotify(notify, raw, found) }),
   };
-  for (const { where } of encrypted.filter((one) => isNeeded(one, asked, file.credentials))) {
-    const [what, fix] = ["is stored encrypted, and only plain values can be read here", "write it into the file"];
-    problems.push({ where, what, allowed: "plain YAML", fix });
-  }
+  const needed = encrypted.filter((one) => isNeeded(one, asked, file.credentials));
+  problems.push(...needed.map(({ where }) => storedEncrypted(where)));
   problems.push(...found.filter((problem) => !isOfEncrypted(problem, encrypted)));
   if (problems.length > 0) throw new ConfigError(problems);
   return file;

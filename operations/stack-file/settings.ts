@@ -3,7 +3,7 @@ import type { Document } from "yaml";
 import type { Problem } from "../../components/rotation/problem";
 import { SECRETS, SETTINGS } from "../../components/rotation/raw-config";
 import { segment } from "../../components/rotation/read";
-import { plainOf } from "./text";
+import { mapping, plainOf } from "./text";
 
 export interface FileSettings {
   /** By key without its namespace. What is encrypted, also a part of a value, is a text that says nothing. */
@@ -32,6 +32,12 @@ export function settingsIn(document: Document): FileSettings {
     return [[key, revealed(value, { where: `${NAMESPACE}${segment(key)}`, keys: [key] }, encrypted)]];
   });
   return { values: new Map(own), encrypted, problems: Object.keys(config).flatMap((full) => unread(full) ?? []) };
+}
+
+/** Of what would be needed: a command has no passphrase. */
+export function storedEncrypted(where: string): Problem {
+  const [what, fix] = ["is stored encrypted, and only plain values can be read here", "write it into the file"];
+  return { where, what, allowed: "plain YAML", fix };
 }
 
 /** Whether a problem is one of what is encrypted, which nobody can judge. */
@@ -75,8 +81,4 @@ function revealed(value: unknown, { where, keys }: Encrypted, encrypted: Encrypt
       return [key, inner(item, key, name.startsWith("[") ? name : `.${name}`)];
     }),
   );
-}
-
-function mapping(value: unknown): Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
 }

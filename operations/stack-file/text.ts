@@ -50,6 +50,15 @@ export function plainOf(document: Document, node: Document | Node = document): u
   return value;
 }
 
+export function isMapping(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Anything else is an empty one. */
+export function mapping(value: unknown): Record<string, unknown> {
+  return isMapping(value) ? value : {};
+}
+
 /** They must not overlap. What is put where something else is taken out stands before what follows that. */
 export function spliced(text: string, splices: Splice[]): string {
   return [...splices]
