@@ -1,23 +1,24 @@
 // Proves how `npm run plan` takes what a `pulumi` prints, by a stand-in of it: a preview that cannot be read is no plan of nothing, and
 // a stack that was never updated has its name. Not what a real one prints: test/engine/plan*.test.ts.
 import * as fs from "node:fs";
-import * as os from "node:os";
 import * as path from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { main } from "../../operations/plan";
 import type { State, Step } from "../../operations/plan/shapes";
+import { commandFolder } from "./command-folder";
 import { outputsOf, resource, step } from "./plan-fixture";
 
 const STACK = "urn:pulumi:local::rollover::pulumi:pulumi:Stack::rollover-local";
 const database = resource("Database", "rounds-database");
 const removal = step("delete", database);
 
-let dir = "";
-const said = { out: "", err: "" };
-const plan = (...args: string[]) => main(["--cwd", dir, ...args]);
+const folder = commandFolder("plan-preview-");
+const { said } = folder;
+const plan = (...args: string[]) => main(["--cwd", folder.dir, ...args]);
 
 /** In place of the user's pulumi; as it does, it streams events where that variable says so. */
 function answering(printed: string, resources: State["resources"]): void {
+  const { dir } = folder;
   const state = { type: "pulumi:pulumi:Stack", state: outputsOf({}) };
   const files = {
     "preview.json": printed,
@@ -38,26 +39,12 @@ case "$1" in
     esac ;;
 esac
 `;
-  fs.writeFileSync(path.join(dir, "pulumi"), script, { mode: 0o755 });
+  folder.answering(script);
 }
 
 function previewOf(...steps: Step[]): string {
   return JSON.stringify({ steps });
 }
-
-beforeEach(() => {
-  dir = fs.mkdtempSync(path.join(os.tmpdir(), "plan-preview-"));
-  vi.stubEnv("PATH", `${dir}${path.delimiter}${process.env["PATH"] ?? ""}`);
-  [said.out, said.err] = ["", ""];
-  vi.spyOn(process.stdout, "write").mockImplementation((part) => ((said.out += String(part)), true));
-  vi.spyOn(process.stderr, "write").mockImplementation((part) => ((said.err += String(part)), true));
-});
-
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.unstubAllEnvs();
-  fs.rmSync(dir, { recursive: true });
-});
 
 describe("a preview", { timeout: 60_000 }, () => {
   it("is read as one document, even where the user's pulumi is to stream events", async () => {
@@ -80,8 +67,8 @@ describe("a preview", { timeout: 60_000 }, () => {
 
 describe("a stack without state", { timeout: 60_000 }, () => {
   it("is named by its preview where it is the selected one, and its stack file is compared", async () => {
-    fs.writeFileSync(path.join(dir, "Pulumi.yaml"), "name: rollover\nruntime: nodejs\n");
-    fs.writeFileSync(path.join(dir, "Pulumi.local.yaml"), "config: {}\n");
+    fs.writeFileSync(path.join(folder.dir, "Pulumi.yaml"), "name: rollover\nruntime: nodejs\n");
+    fs.writeFileSync(path.join(folder.dir, "Pulumi.local.yaml"), "config: {}\n");
     answering(previewOf(step("create", database)), []);
     expect(await plan(), said.err).toBe(0);
     expect(said.out).toMatch(/^<!-- rollover-plan: local -->\n\n## Rollover plan for `local`\n/);
