@@ -20,6 +20,7 @@ import { complain, exitWith, parsed } from "./command";
 import { jsonLine, say } from "./console";
 import { fileOf, readText } from "./stack-file/file";
 import { readStackFile, type StackFile } from "./stack-file/read";
+import { WITH_PASSWORD } from "./stack-file/why";
 import { Refusal } from "./stack-file/text";
 
 interface Options {
@@ -89,8 +90,7 @@ export async function main(args: readonly string[], now: Date): Promise<number> 
   if (text !== undefined && !failed) return complain(2, "--text goes with --failed");
   if (text !== undefined && !REASON.pattern.test(text)) return complain(2, `--text is no ${REASON.allowed.slice(2)}`);
   // The address of a run may be as long and as odd as a token; a password has a place of its own.
-  if (/:\/\/[^\s/@]*:[^\s/@]+@/.test(text ?? ""))
-    return complain(2, "--text holds an address with a password; say it without");
+  if (WITH_PASSWORD.test(text ?? "")) return complain(2, "--text holds an address with a password; say it without");
   try {
     const read = readStackFile(readText(file), ["policy", "notify"]);
     if (failed) return await tellFailure(read, { ...options, stack });

@@ -35,8 +35,11 @@ export function whyProblem({ reason, ticket }: Why): string | undefined {
   return `--${secret} holds what looks like a credential, and it is kept in git, in records and in messages; say it without`;
 }
 
+/** A URL with a password, which may hold a slash. */
+export const WITH_PASSWORD = /:\/\/[^\s/@:]*:[^\s@]+@/;
+
 const SECRETS = [
-  /:\/\/[^\s/@:]*:[^\s@]+@/, // a URL with a password, which may hold a slash
+  WITH_PASSWORD,
   /\beyJ[\w-]{8,}\.[\w-]{8,}/, // a token of three parts
   /hooks\.slack\.com\/services\//i,
   /\bxox[a-z]-[\w-]{6,}/, // Slack

@@ -122,6 +122,11 @@ describe("npm run notice", () => {
     ["a text without a failure", ["--text", "x"], "--text goes with --failed"],
     ["a text of two lines", ["--failed", "--text", "x\ny"], "--text is no text of one line"],
     ["a secret", ["--failed", "--text", "postgres://a:hunter2@db"], "--text holds an address with a password"],
+    [
+      "one with a slash",
+      ["--failed", "--text", "postgres://a:hun/hunter2@db"],
+      "--text holds an address with a password",
+    ],
   ])("refuses %s", async (_what, args, why) => {
     expect(await run("2026-01-02", ...args)).toBe(2);
     expect(said.err).toContain(why);
