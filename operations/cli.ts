@@ -1,9 +1,9 @@
 /** The one way in which the commands find a Pulumi CLI and run it. None of them changes anything by it. */
 import * as path from "node:path";
-import { defaultCache, prepareEngine } from "../test/support/engine";
-import { fromCache, fromPath } from "../test/support/engine/acquire";
-import { engineEnvironment, homeOf } from "../test/support/engine/home";
-import { type Finished, run } from "../test/support/engine/process";
+import { defaultCache, prepareEngine } from "../local/engine";
+import { fromCache, fromPath } from "../local/engine/acquire";
+import { engineEnvironment, homeOf } from "../local/engine/home";
+import { type Finished, run } from "../local/engine/process";
 import { unlessQuick } from "./console";
 
 export interface Where {

@@ -8,9 +8,9 @@
 // grant's default, and also by way of its own logins where createrole_self_grant has `inherit`.
 import { randomBytes } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bulk } from "../cloud/client";
-import { startLoad } from "../cloud/load";
-import { must, type Scene, startScene } from "../support/scene";
+import { bulk } from "../../local/cloud/client";
+import { startLoad } from "../../local/load";
+import { must, type Scene, startScene } from "../../local/scene";
 import { held, loginsLike, openSession, secretOf, servedAs, settled, tryLogin, underLoad } from "./rounds";
 
 const adopting = {

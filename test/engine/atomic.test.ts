@@ -2,9 +2,9 @@
 // while the engine rolls forward and back (G4); and that these readers would have seen it, by secrets set one after the other.
 // Not proven here: two Workers, between which no call of the vendor's is atomic.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { callApi } from "../cloud/client";
-import { startLoad } from "../cloud/load";
-import { must, type Scene, startScene } from "../support/scene";
+import { callApi } from "../../local/cloud/client";
+import { startLoad } from "../../local/load";
+import { must, type Scene, startScene } from "../../local/scene";
 import { settled, usualCredentials } from "./rounds";
 
 const names = ["DATABASE_URL", "SESSION_KEY"];

@@ -3,8 +3,8 @@
 // refusal says who, leaves the old login working under load, and is finished by the next update. Not proven here: an edge whose
 // isolates outlive `settle` without traffic that the quiet watch could see; kinds other than a Postgres login.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startLoad } from "../cloud/load";
-import { must, resource, type Scene, startScene } from "../support/scene";
+import { startLoad } from "../../local/load";
+import { must, resource, type Scene, startScene } from "../../local/scene";
 import { deployUsual, deployWithProbeStatus, mustFail, startReports } from "./outside";
 import { loginsLike, secretOf, servedAs, settled, tryLogin, underLoad, usualCredentials } from "./rounds";
 

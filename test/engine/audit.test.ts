@@ -10,9 +10,9 @@ import { readAudit, verifyChain } from "../../components/audit/read";
 import type { AuditRecord } from "../../components/audit/record";
 import type { Audit } from "../../components/rotation/model";
 import { type AuditDatabase, startAudit } from "../provider/audits";
-import { startCrashes } from "../support/crash";
-import { placesOf, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../support/leaks";
-import { must, type Scene, startScene } from "../support/scene";
+import { startCrashes } from "../../local/crash";
+import { placesOf, sampleArguments, scanForLeaks, type Secret, secretsOf } from "../../local/leaks";
+import { must, type Scene, startScene } from "../../local/scene";
 import { loginsLike, secretOf, settled, tryLogin, usualCredentials } from "./rounds";
 
 const CHECKOUT = path.resolve(__dirname, "../..");

@@ -9,7 +9,7 @@ const CHECKOUT = path.resolve(__dirname, "..", "..");
 it("gives each row its name, value, unit and aim", () => {
   const { status, stdout, stderr } = spawnSync(
     process.execPath,
-    ["--require", "tsx/cjs", "operations/bench.ts", "--rounds", "1", "--consumers", "1,2", "--json"],
+    ["--require", "tsx/cjs", "local/bench.ts", "--rounds", "1", "--consumers", "1,2", "--json"],
     { cwd: CHECKOUT, encoding: "utf8" },
   );
   expect(status, stderr).toBe(0);
@@ -33,7 +33,7 @@ it("gives each row its name, value, unit and aim", () => {
 
 it("measures with 1 and 20 consumers unless told otherwise, and refuses numbers that are none", () => {
   const run = (...args: string[]) =>
-    spawnSync(process.execPath, ["--require", "tsx/cjs", "operations/bench.ts", ...args], {
+    spawnSync(process.execPath, ["--require", "tsx/cjs", "local/bench.ts", ...args], {
       cwd: CHECKOUT,
       encoding: "utf8",
     });

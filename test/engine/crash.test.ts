@@ -3,10 +3,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Load, startLoad } from "../cloud/load";
-import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../support/crash";
-import { must, type Scene, startScene } from "../support/scene";
-import type { State } from "../support/stack";
+import { type Load, startLoad } from "../../local/load";
+import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../../local/crash";
+import { must, type Scene, startScene } from "../../local/scene";
+import type { State } from "../../local/stack";
 import { openSession, secretOf, tryLogin, usualCredentials } from "./rounds";
 
 const WORKER = "rounds-api";

@@ -3,8 +3,8 @@
 // middle, and works when the Worker's script is gone. Not proven here: kills at every call (crash.test.ts).
 import { once } from "node:events";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { descendants, isRunning } from "../support/engine/descendants";
-import { must, type Scene, startScene } from "../support/scene";
+import { descendants, isRunning } from "../../local/engine/descendants";
+import { must, type Scene, startScene } from "../../local/scene";
 import { mustFail, startReports } from "./outside";
 import { secretOf, servedAs, settled, tryLogin, usualCredentials } from "./rounds";
 

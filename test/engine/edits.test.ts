@@ -2,7 +2,7 @@
 // prefix changed and changed back around a failed update, settings taken out too early, another server. It does not prove a
 // move to a second real server: there is one.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
 import { secretOf, settled, tryLogin, underLoad, usualCredentials } from "./rounds";
 

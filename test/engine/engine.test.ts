@@ -5,13 +5,13 @@ import { execFileSync, spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { prepareEngine, type Engine, type EngineOptions } from "../support/engine";
-import { NPM_VERSION } from "../support/engine/acquire";
-import { temporaryFolder } from "../support/engine/temporary";
+import { prepareEngine, type Engine, type EngineOptions } from "../../local/engine";
+import { NPM_VERSION } from "../../local/engine/acquire";
+import { temporaryFolder } from "../../local/engine/temporary";
 
 /** With empty Go caches a build takes some minutes. */
 const BUILD_MS = 15 * 60_000;
-const CLI = path.join(__dirname, "..", "support", "engine", "cli.ts");
+const CLI = path.join(__dirname, "..", "..", "local", "engine", "cli.ts");
 
 const folder = temporaryFolder("engine-test");
 afterAll(() => {

@@ -4,10 +4,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { prepareEngine, type Engine } from "../support/engine";
-import { descendants, isRunning } from "../support/engine/descendants";
-import { temporaryFolder } from "../support/engine/temporary";
-import { Stack } from "../support/stack";
+import { prepareEngine, type Engine } from "../../local/engine";
+import { descendants, isRunning } from "../../local/engine/descendants";
+import { temporaryFolder } from "../../local/engine/temporary";
+import { Stack } from "../../local/stack";
 
 const CHECKOUT = path.join(__dirname, "..", "..");
 const RUN_MS = 60_000;

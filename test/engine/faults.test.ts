@@ -4,10 +4,10 @@
 // every statement is cut in test/provider/postgres-login.test.ts, and strange answers (test/provider/cloudflare-api.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loginName } from "../../components/rotation/login";
-import type { Fault } from "../cloud/faults";
-import { type Load, startLoad } from "../cloud/load";
-import { must, type Scene, startScene } from "../support/scene";
-import type { Result, StateResource } from "../support/stack";
+import type { Fault } from "../../local/cloud/faults";
+import { type Load, startLoad } from "../../local/load";
+import { must, type Scene, startScene } from "../../local/scene";
+import type { Result, StateResource } from "../../local/stack";
 import { loginsLike, secretOf, settled, tryLogin, usualCredentials } from "./rounds";
 
 const kinds: Omit<Fault, "match" | "nth">[] = [

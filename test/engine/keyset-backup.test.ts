@@ -3,8 +3,8 @@
 // signed is accepted again. And that a failed gate is told to the webhook, without a secret. Not: a real Vault or OpenBao.
 import * as http from "node:http";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { close, listen } from "../cloud/faults";
-import { must, type Scene } from "../support/scene";
+import { close, listen } from "../../local/cloud/faults";
+import { must, type Scene } from "../../local/scene";
 import { NAME, newToken, shown, signing, startKeysets, underTokens } from "./keysets";
 import { mustFail } from "./outside";
 import { held, secretOf, settled } from "./rounds";

@@ -2,8 +2,8 @@
 // backup and of a retirement, and of the provider around the announcement and the activation; then `up`, with the edit kept or taken
 // back. Clients show tokens all the while, and none that an overlap protects is rejected. Not: a crash of Vault or of Cloudflare.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../support/crash";
-import { must, type Scene } from "../support/scene";
+import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../../local/crash";
+import { must, type Scene } from "../../local/scene";
 import { NAME, newToken, shown, signing, startKeysets, underTokens } from "./keysets";
 import { mustFail } from "./outside";
 import { settled } from "./rounds";

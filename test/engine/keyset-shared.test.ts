@@ -2,9 +2,9 @@
 // within 2 s, no token is rejected by either over a roll, a roll with a retirement in it and a rollback; a verifier keeps a key as
 // long as the signer's tokens may be about; a signer is not delivered to where its verifier fails. Not: the spread of a real edge.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type Conversation, startLoad } from "../cloud/load";
-import { tokenConversation } from "../cloud/token-load";
-import { must, type Scene } from "../support/scene";
+import { type Conversation, startLoad } from "../../local/load";
+import { tokenConversation } from "../../local/token-load";
+import { must, type Scene } from "../../local/scene";
 import { NAME, newToken, shown, signing, startKeysets } from "./keysets";
 import { mustFail } from "./outside";
 import { held, settled } from "./rounds";

@@ -3,7 +3,7 @@
 // before its time, while it signs, or while it is in use. Not: real isolates of an edge (the local ones switch at once here, at
 // random in keyset-shared.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { must, type Scene } from "../support/scene";
+import { must, type Scene } from "../../local/scene";
 import { NAME, newToken, type Shape, shown, signing, startKeysets, underTokens } from "./keysets";
 import { mustFail } from "./outside";
 import { held, settled } from "./rounds";

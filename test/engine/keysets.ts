@@ -1,9 +1,9 @@
 /** What the engine tests of keysets share: a stack with one, tokens shown for real, and a load of tokens. */
 import { expect } from "vitest";
-import { startLoad, type LoadResult } from "../cloud/load";
-import { tokenConversation } from "../cloud/token-load";
-import type { CloudOptions } from "../cloud";
-import { type Scene, startScene } from "../support/scene";
+import { startLoad, type LoadResult } from "../../local/load";
+import { tokenConversation } from "../../local/token-load";
+import type { CloudOptions } from "../../local/cloud";
+import { type Scene, startScene } from "../../local/scene";
 
 export const NAME = "rounds-signing";
 export type Shape = "keyset" | "dual";

@@ -15,9 +15,9 @@ import {
   scanForLeaks,
   type Secret,
   secretsOf,
-} from "../support/leaks";
-import { must, type Scene, startScene } from "../support/scene";
-import type { Result } from "../support/stack";
+} from "../../local/leaks";
+import { must, type Scene, startScene } from "../../local/scene";
+import type { Result } from "../../local/stack";
 import { usualCredentials } from "./rounds";
 
 const SCRIPTS = ["rounds-api"];

@@ -6,10 +6,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Service, startService } from "../cloud/faults";
-import { type MailServer, makeCertificate, startMailServer } from "../cloud/smtp";
-import { placesOf, sampleArguments, scanForLeaks, secretsOf } from "../support/leaks";
-import { must, type Scene, startScene } from "../support/scene";
+import { type Service, startService } from "../../local/cloud/faults";
+import { type MailServer, makeCertificate, startMailServer } from "../../local/cloud/smtp";
+import { placesOf, sampleArguments, scanForLeaks, secretsOf } from "../../local/leaks";
+import { must, type Scene, startScene } from "../../local/scene";
 import { held, loginsLike, secretOf, servedAs, settled, tryLogin, usualCredentials } from "./rounds";
 import { tokenCredential } from "./tokens";
 

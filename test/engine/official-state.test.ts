@@ -7,12 +7,12 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { LocalPostgres } from "../cloud/postgres";
-import { startPostgres } from "../cloud/postgres";
-import type { Engine } from "../support/engine";
-import { prepareEngine } from "../support/engine";
-import type { Result } from "../support/stack";
-import { Stack } from "../support/stack";
+import type { LocalPostgres } from "../../local/cloud/postgres";
+import { startPostgres } from "../../local/cloud/postgres";
+import type { Engine } from "../../local/engine";
+import { prepareEngine } from "../../local/engine";
+import type { Result } from "../../local/stack";
+import { Stack } from "../../local/stack";
 import { blocks, comparable, operations, resourcesOf, secretOf } from "./official-state";
 
 const PROGRAM = path.join(__dirname, "../fixtures/official-state");

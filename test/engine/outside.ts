@@ -3,10 +3,10 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Client } from "pg";
-import type { Scene } from "../support/scene";
-import type { Result } from "../support/stack";
+import type { Scene } from "../../local/scene";
+import type { Result } from "../../local/stack";
 
-const workerEntry = path.resolve(__dirname, "..", "cloud", "worker", "index.ts");
+const workerEntry = path.resolve(__dirname, "..", "..", "local", "cloud", "worker", "index.ts");
 
 /** A run that must fail by itself (a signal does not count); all that it printed. */
 export async function mustFail(run: Promise<Result>): Promise<string> {

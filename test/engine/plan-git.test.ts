@@ -8,7 +8,7 @@ import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { z } from "zod";
 import type { Plan } from "../../operations/plan/describe";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { type Run, runPlan, secretsIn } from "./plan-run";
 
 const [OLD, NOW] = ["2026-08-01", "2026-11-20"];

@@ -4,7 +4,7 @@
 import * as fs from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Plan } from "../../operations/plan/describe";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { runPlan } from "./plan-run";
 import { loginsLike, secretOf, tryLogin } from "./rounds";
 import { tokenCredential } from "./tokens";

@@ -1,7 +1,7 @@
 /** Runs `npm run plan` as a process on a scene, and finds what of the scene's secrets it printed. */
 import { spawn } from "node:child_process";
 import * as path from "node:path";
-import { must, type Scene } from "../support/scene";
+import { must, type Scene } from "../../local/scene";
 
 const checkout = path.resolve(__dirname, "..", "..");
 

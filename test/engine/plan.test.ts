@@ -4,7 +4,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Plan } from "../../operations/plan/describe";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { type Run, runPlan, secretsIn } from "./plan-run";
 
 const checkout = path.resolve(__dirname, "..", "..");

@@ -5,8 +5,8 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseDocument } from "yaml";
-import { must, type Scene, startScene } from "../support/scene";
-import { Stack } from "../support/stack";
+import { must, type Scene, startScene } from "../../local/scene";
+import { Stack } from "../../local/stack";
 import { statusOf } from "./tokens";
 
 const checkout = path.resolve(__dirname, "..", "..");

@@ -2,7 +2,7 @@
 // login whose privilege was lost, and a role of somebody else's under the new login's name each stop the update before any
 // delivery, under load, and the repaired update finishes (G3, G2). Not proven here: a random secret, which nobody can try.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { held, loginsLike, secretOf, servedAs, settled, tryLogin, underLoad, usualCredentials } from "./rounds";
 
 const ledgerCheck = "SELECT count(*) FROM ledger";

@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { inOneWindow } from "../support/windows";
 import { mustFail } from "./outside";
 import { secretOf, settled } from "./rounds";

@@ -11,10 +11,10 @@ import { buildSync } from "esbuild";
 import { decodeProtectedHeader } from "jose";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { encrypt, encryptionKeys } from "../../components/jws/worker";
-import { type LocalCloud, startCloud } from "../cloud";
-import { bulk } from "../cloud/client";
-import { close, listen } from "../cloud/faults";
-import { prepareEngine } from "../support/engine";
+import { type LocalCloud, startCloud } from "../../local/cloud";
+import { bulk } from "../../local/cloud/client";
+import { close, listen } from "../../local/cloud/faults";
+import { prepareEngine } from "../../local/engine";
 import { cloneInto, patch, Reader, Readme } from "../support/readme";
 import { inOneWindow } from "../support/windows";
 

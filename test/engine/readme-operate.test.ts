@@ -6,9 +6,9 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse } from "yaml";
-import { type LocalCloud, startCloud } from "../cloud";
-import { type MailServer, startMailServer } from "../cloud/smtp";
-import { prepareEngine } from "../support/engine";
+import { type LocalCloud, startCloud } from "../../local/cloud";
+import { type MailServer, startMailServer } from "../../local/cloud/smtp";
+import { prepareEngine } from "../../local/engine";
 import { cloneInto, Reader, Readme } from "../support/readme";
 
 const FILE = "Pulumi.prod.yaml";

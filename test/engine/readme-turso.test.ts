@@ -6,10 +6,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type LocalCloud, startCloud } from "../cloud";
-import { SCOPES, type Scope } from "../cloud/turso";
-import { claimsOf, runSql } from "../cloud/turso/client";
-import { prepareEngine } from "../support/engine";
+import { type LocalCloud, startCloud } from "../../local/cloud";
+import { SCOPES, type Scope } from "../../local/cloud/turso";
+import { claimsOf, runSql } from "../../local/cloud/turso/client";
+import { prepareEngine } from "../../local/engine";
 import { cloneInto, Reader, Readme } from "../support/readme";
 
 const FILE = "Pulumi.prod.yaml";

@@ -7,10 +7,10 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
-import { type LocalCloud, startCloud } from "../cloud";
-import { prepareEngine } from "../support/engine";
+import { type LocalCloud, startCloud } from "../../local/cloud";
+import { prepareEngine } from "../../local/engine";
 import { cloneInto, Reader, Readme } from "../support/readme";
-import { runSql } from "../cloud/turso/client";
+import { runSql } from "../../local/cloud/turso/client";
 import { tryLogin } from "./rounds";
 
 const root = path.resolve(__dirname, "..", "..");
@@ -192,7 +192,7 @@ describe("README.md", () => {
     const ci = fs.readFileSync(path.join(root, ".ci/run"), "utf8");
     expect(ci).toMatch(/^npm ci /m);
     expect(ci).toMatch(/^npm test /m);
-    expect(fs.readFileSync(path.join(root, "test/engine/rehearse.test.ts"), "utf8")).toContain("operations/rehearse");
+    expect(fs.readFileSync(path.join(root, "test/engine/rehearse.test.ts"), "utf8")).toContain("local/rehearse");
     const { scripts } = JSON.parse(reader.read("package.json")) as { scripts: Record<string, string> };
     const named = [...readme.text.matchAll(/npm run (?:--silent )?([a-z]+)/g)].map(([, name = ""]) => name);
     expect(named.filter((name) => !(name in scripts) && !isMarkedAsMissing(name))).toEqual([]);

@@ -2,8 +2,8 @@
 // by hand and a Worker rolled back by hand; that the next update repairs each; and that a stranger's login is listed as debt.
 // Not proven here: a value overwritten by hand under its own name, which no vendor lets anybody see.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { callApi } from "../cloud/client";
-import { must, resource, type Scene, startScene } from "../support/scene";
+import { callApi } from "../../local/cloud/client";
+import { must, resource, type Scene, startScene } from "../../local/scene";
 import { deployUsual, mustFail } from "./outside";
 import { secretOf, servedAs, settled, tryLogin, usualCredentials } from "./rounds";
 

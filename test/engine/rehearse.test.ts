@@ -7,8 +7,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
-import { bringUp, rehearse, type Report } from "../../operations/rehearse";
-import { startScene } from "../support/scene";
+import { bringUp, rehearse, type Report } from "../../local/rehearse";
+import { startScene } from "../../local/scene";
 
 const CHECKOUT = path.resolve(__dirname, "..", "..");
 /** Every kind, on a slow machine with other work. */
@@ -30,7 +30,7 @@ afterAll(() => {
 
 /** The command itself, with a temp folder of its own; `at` is called once with the process when stderr holds the text. */
 function command(args: string[], interrupt?: { at: string; signal: NodeJS.Signals }): Promise<Ended> {
-  const child = spawn(process.execPath, ["--require", "tsx/cjs", "operations/rehearse.ts", ...args], {
+  const child = spawn(process.execPath, ["--require", "tsx/cjs", "local/rehearse.ts", ...args], {
     cwd: CHECKOUT,
     env: { ...process.env, TMPDIR: own },
     stdio: ["ignore", "pipe", "pipe"],

@@ -9,8 +9,8 @@ import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Report } from "../../operations/report/model";
 import type { Verified } from "../../operations/report/verify";
-import { scanForLeaks, type Secret, secretsOf } from "../support/leaks";
-import { must, type Scene, startScene } from "../support/scene";
+import { scanForLeaks, type Secret, secretsOf } from "../../local/leaks";
+import { must, type Scene, startScene } from "../../local/scene";
 import { secretOf, usualCredentials } from "./rounds";
 
 const checkout = path.resolve(__dirname, "..", "..");

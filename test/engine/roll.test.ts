@@ -3,7 +3,7 @@
 // each update (G1, G2, G6). Not proven here: failing steps (prove, attest, crash, faults), nor more than one Worker.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as fs from "node:fs";
-import { must, type Scene, startScene } from "../support/scene";
+import { must, type Scene, startScene } from "../../local/scene";
 import { loginsLike, openSession, secretOf, servedAs, settled, tryLogin, underLoad, usualCredentials } from "./rounds";
 
 const refused = /^(28P01|28000)$/;

@@ -1,8 +1,8 @@
 /** What the engine tests share: the usual credentials, the Worker's URL, logins tried for real, and a load that was measured. */
 import { Client, DatabaseError } from "pg";
 import { expect } from "vitest";
-import { type LoadResult, startLoad } from "../cloud/load";
-import { must, type Scene } from "../support/scene";
+import { type LoadResult, startLoad } from "../../local/load";
+import { must, type Scene } from "../../local/scene";
 
 /** A random secret and a login, both of the Worker `rounds-api`, current at `stamp`. */
 export function usualCredentials(stamp: string): Record<string, Record<string, unknown>> {

@@ -6,9 +6,9 @@ import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseStamp } from "../../components/rotation/stamp";
 import { editStackFile } from "../../operations/stack-file";
-import { prepareEngine } from "../support/engine";
-import { must } from "../support/scene";
-import { Stack } from "../support/stack";
+import { prepareEngine } from "../../local/engine";
+import { must } from "../../local/scene";
+import { Stack } from "../../local/stack";
 import { edited, entriesOf } from "../unit/stack-edits-fixture";
 
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-stack-edits-"));

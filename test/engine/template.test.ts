@@ -7,10 +7,10 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parse, parseDocument } from "yaml";
-import { type LocalCloud, startCloud } from "../cloud";
-import { type Engine, prepareEngine } from "../support/engine";
-import { must } from "../support/scene";
-import { Stack } from "../support/stack";
+import { type LocalCloud, startCloud } from "../../local/cloud";
+import { type Engine, prepareEngine } from "../../local/engine";
+import { must } from "../../local/scene";
+import { Stack } from "../../local/stack";
 import { tryLogin } from "./rounds";
 
 const checkout = path.resolve(__dirname, "..", "..");

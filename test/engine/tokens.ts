@@ -1,8 +1,8 @@
 /** What the Turso engine tests share: a credential, tokens tried for real, a load on the Worker's database. */
 import { expect } from "vitest";
-import { statusOf as statusAt } from "../../operations/by-hand";
-import { type LoadResult, startLoad } from "../cloud/load";
-import type { Scene } from "../support/scene";
+import { statusOf as statusAt } from "../../local/by-hand";
+import { type LoadResult, startLoad } from "../../local/load";
+import type { Scene } from "../../local/scene";
 import { secretOf } from "./rounds";
 
 /** A token for the database `rounds`, delivered to `rounds-api`; current at the first stamp. */

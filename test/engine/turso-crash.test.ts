@@ -2,8 +2,8 @@
 // around the rotate; then `up`, with the edit kept or taken back: consumers end with a token that works, a rotate is never repeated
 // once it took effect. Not: a crash of Turso itself. A token whose mint crashed is forgotten, as the README says.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../support/crash";
-import { must, type Scene, startScene } from "../support/scene";
+import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../../local/crash";
+import { must, type Scene, startScene } from "../../local/scene";
 import { settled } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";
 

@@ -2,8 +2,8 @@
 // keep tokens that work while the others get new ones in the same update, that the failed ones and nothing else are named, and that
 // the next update touches only them. Not: an invalidation of one database, crashes, how long real Turso takes.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { Fault } from "../cloud/faults";
-import { must, type Scene, startScene } from "../support/scene";
+import type { Fault } from "../../local/cloud/faults";
+import { must, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
 import { held, settled } from "./rounds";
 import { statusOf, tokenCredential, workerSays } from "./tokens";

@@ -2,9 +2,9 @@
 // leaves no consumer with a dead token and no write blocked for ever, and that declared settings are kept while all others are left
 // alone. Not: who reads the reason, nor whether Turso blocks writes of its own platform too.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { callTurso, claimsOf, runSql } from "../cloud/turso/client";
-import { type Crashes, pointsOf, startCrashes } from "../support/crash";
-import { must, resource, type Scene, startScene } from "../support/scene";
+import { callTurso, claimsOf, runSql } from "../../local/cloud/turso/client";
+import { type Crashes, pointsOf, startCrashes } from "../../local/crash";
+import { must, resource, type Scene, startScene } from "../../local/scene";
 import { held, settled } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";
 

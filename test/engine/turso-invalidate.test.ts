@@ -2,8 +2,8 @@
 // Turso is not asked twice, whatever the network does meanwhile; and that the order which the seed calls "zero downtime" fails
 // requests. Not: crashes (turso-crash), many groups (turso-groups), how long Turso's own rotate takes.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startLoad } from "../cloud/load";
-import { must, resource, type Scene, startScene } from "../support/scene";
+import { startLoad } from "../../local/load";
+import { must, resource, type Scene, startScene } from "../../local/scene";
 import { settled } from "./rounds";
 import { heldToken, statusOf, tokenCredential, tursoLoad, workerSays } from "./tokens";
 

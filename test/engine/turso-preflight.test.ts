@@ -3,8 +3,8 @@
 // what Turso's cloud answers in words of its own, nor a scope that only the call itself can show, but for the rotate's.
 import * as fs from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { SCOPES, type Scope } from "../cloud/turso";
-import { must, type Scene, startScene } from "../support/scene";
+import { SCOPES, type Scope } from "../../local/cloud/turso";
+import { must, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
 import { held, settled } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";

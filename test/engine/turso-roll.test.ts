@@ -1,7 +1,7 @@
 // Proves on a real engine that one stamp rolls a Turso token under load without a failed request, that a second update changes
 // nothing, and that a token which nobody can revoke stays listed until it is refused. Not: invalidations, crashes, real Turso.
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { must, resource, type Scene, startScene } from "../support/scene";
+import { must, resource, type Scene, startScene } from "../../local/scene";
 import { settled } from "./rounds";
 import { heldToken, statusOf, tokenCredential, underTursoLoad, workerSays } from "./tokens";
 

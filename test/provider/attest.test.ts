@@ -3,8 +3,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CloudflareApi } from "../../components/cloudflare/api";
 import { attest, consumerAsker, type Report } from "../../components/cloudflare/attest";
-import { bulk } from "../cloud/client";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
+import { bulk } from "../../local/cloud/client";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
 import { type Between, endpoints, html, json, marker, pages, type Probe, startBetween, startProbe } from "./strangers";
 
 const probeToken = "probe-token-0123456789abcdef";

@@ -10,7 +10,7 @@ import { journal, newTurns } from "../../components/audit/journal";
 import { readAudit, verifyChain } from "../../components/audit/read";
 import { insertRecords } from "../../components/audit/table";
 import { verify, verifiedText } from "../../operations/report/verify";
-import { type LocalPostgres, startPostgres } from "../cloud/postgres";
+import { type LocalPostgres, startPostgres } from "../../local/cloud/postgres";
 import { type AuditDatabase, recordOf, startAudit } from "./audits";
 
 let postgres: LocalPostgres;

@@ -4,7 +4,7 @@ import * as path from "node:path";
 import type { AuditRecord } from "../../components/audit/record";
 import { scramVerifier } from "../../components/postgres/scram";
 import type { AuditTable } from "../../components/rotation/model";
-import type { LocalPostgres } from "../cloud/postgres";
+import type { LocalPostgres } from "../../local/cloud/postgres";
 
 export function recordOf(over: Partial<AuditRecord> = {}): AuditRecord {
   return {

@@ -5,11 +5,11 @@ import * as http from "node:http";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { bulk, callApi } from "../cloud/client";
-import { startCloudflare, type LocalCloudflare } from "../cloud/cloudflare";
-import { close, listen, type CallEvent } from "../cloud/faults";
-import { startLoad } from "../cloud/load";
-import { supervisor } from "../cloud/supervise";
+import { bulk, callApi } from "../../local/cloud/client";
+import { startCloudflare, type LocalCloudflare } from "../../local/cloud/cloudflare";
+import { close, listen, type CallEvent } from "../../local/cloud/faults";
+import { startLoad } from "../../local/load";
+import { supervisor } from "../../local/cloud/supervise";
 
 describe("faults", { timeout: 60_000 }, () => {
   let cf: LocalCloudflare;

@@ -7,10 +7,10 @@ import * as os from "node:os";
 import * as path from "node:path";
 import * as readline from "node:readline";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { startCloud } from "../cloud";
-import { isRunning, supervisor } from "../cloud/supervise";
+import { startCloud } from "../../local/cloud";
+import { isRunning, supervisor } from "../../local/cloud/supervise";
 
-const HOLD = path.join(__dirname, "..", "cloud", "hold.ts");
+const HOLD = path.join(__dirname, "..", "..", "local", "cloud", "hold.ts");
 
 let dir: string;
 let children: ChildProcess[] = [];

@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { packagedBinaries, unprivileged, usableBinaries } from "../cloud/binaries";
+import { packagedBinaries, unprivileged, usableBinaries } from "../../local/cloud/binaries";
 
 let dir: string;
 beforeEach(() => {

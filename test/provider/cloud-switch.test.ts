@@ -3,10 +3,10 @@
 // no process is left over. Does not prove how long the vendor's own spreading takes: nobody publishes that.
 import { createHash } from "node:crypto";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startCloud, type LocalCloud } from "../cloud";
-import { bulk } from "../cloud/client";
-import type { LocalCloudflare, ScriptState } from "../cloud/cloudflare";
-import { startLoad } from "../cloud/load";
+import { startCloud, type LocalCloud } from "../../local/cloud";
+import { bulk } from "../../local/cloud/client";
+import type { LocalCloudflare, ScriptState } from "../../local/cloud/cloudflare";
+import { startLoad } from "../../local/load";
 
 let cloud: LocalCloud;
 let cf: LocalCloudflare;

@@ -2,12 +2,12 @@
 // writes, and that one Turso has room for twenty groups and leaves no process behind. Not proven here: what the tokens allow and
 // when they die (cloud-turso-tokens.test.ts), nor that the vendor bears such a load.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startCloud, type LocalCloud } from "../cloud";
-import { bulk } from "../cloud/client";
-import { startLoad } from "../cloud/load";
-import { supervisor } from "../cloud/supervise";
-import { startTurso } from "../cloud/turso";
-import { callTurso, mintToken, runSql } from "../cloud/turso/client";
+import { startCloud, type LocalCloud } from "../../local/cloud";
+import { bulk } from "../../local/cloud/client";
+import { startLoad } from "../../local/load";
+import { supervisor } from "../../local/cloud/supervise";
+import { startTurso } from "../../local/cloud/turso";
+import { callTurso, mintToken, runSql } from "../../local/cloud/turso/client";
 
 describe("in the local cloud", { timeout: 60_000 }, () => {
   let cloud: LocalCloud;

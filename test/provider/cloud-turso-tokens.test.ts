@@ -3,8 +3,8 @@
 // vendor behaves so: which radius is its own, and how it refuses what fine-grained permissions do not give, are not documented.
 import type { Client } from "@libsql/client" with { "resolution-mode": "import" };
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startTurso, type LocalTurso } from "../cloud/turso";
-import { callTurso, claimsOf, mintToken, runSql, type TursoAnswer } from "../cloud/turso/client";
+import { startTurso, type LocalTurso } from "../../local/cloud/turso";
+import { callTurso, claimsOf, mintToken, runSql, type TursoAnswer } from "../../local/cloud/turso/client";
 
 let turso: LocalTurso;
 beforeAll(async () => {

@@ -2,8 +2,8 @@
 // refuses. Does not prove that the vendor does so, least of all where its pages are silent: the texts of 401 and 403, and
 // how a token that is pinned to a group is refused elsewhere.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startTurso, type LocalTurso, type Scope } from "../cloud/turso";
-import { callTurso, claimsOf, mintToken, runSql, type TursoAnswer } from "../cloud/turso/client";
+import { startTurso, type LocalTurso, type Scope } from "../../local/cloud/turso";
+import { callTurso, claimsOf, mintToken, runSql, type TursoAnswer } from "../../local/cloud/turso/client";
 
 let turso: LocalTurso;
 beforeAll(async () => {

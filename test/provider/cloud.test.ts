@@ -3,9 +3,9 @@
 import * as fs from "node:fs";
 import { Client } from "pg";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { startCloud, type LocalCloud } from "../cloud";
-import { bulk, callApi } from "../cloud/client";
-import type { LocalCloudflare } from "../cloud/cloudflare";
+import { startCloud, type LocalCloud } from "../../local/cloud";
+import { bulk, callApi } from "../../local/cloud/client";
+import type { LocalCloudflare } from "../../local/cloud/cloudflare";
 
 let cloud: LocalCloud;
 let cf: LocalCloudflare;

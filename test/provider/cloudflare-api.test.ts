@@ -5,8 +5,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CloudflareApi, CloudflareError } from "../../components/cloudflare/api";
 import { workerDelivery } from "../../components/cloudflare/worker-delivery.provider";
 import { type Inputs, type Outputs, workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import type { Fault } from "../cloud/faults";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
+import type { Fault } from "../../local/cloud/faults";
 import { type Between, endpoints, json, marker, type Page, pages, startBetween } from "./strangers";
 
 const probeToken = "probe-token-0123456789abcdef";

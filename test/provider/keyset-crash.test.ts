@@ -3,7 +3,7 @@
 // provider refuses, the edit that its refusal names is accepted. Not proven: the engine's own crashes (test/engine/keyset-crash.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CloudflareError } from "../../components/cloudflare/api";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
 import { Crash, DyingApi, Holder } from "./keysets";
 import * as path from "node:path";
 

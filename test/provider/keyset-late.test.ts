@@ -3,8 +3,8 @@
 import * as http from "node:http";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import { close, listen } from "../cloud/faults";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
+import { close, listen } from "../../local/cloud/faults";
 import { Holder } from "./keysets";
 
 const entry = path.join(__dirname, "../fixtures/keyset-worker.ts");

@@ -6,8 +6,8 @@ import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Inputs } from "../../components/cloudflare/worker-secret-set.provider";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import { close, listen } from "../cloud/faults";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
+import { close, listen } from "../../local/cloud/faults";
 import { credential, Holder, keysIn, refusal } from "./keysets";
 
 const entry = path.join(__dirname, "../fixtures/keyset-worker.ts");

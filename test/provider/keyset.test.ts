@@ -3,7 +3,7 @@
 // dropped, and what a verifier asks of the Worker that signs. Not proven: what the engine makes of it (test/engine).
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
 import { credential, DyingApi, Holder, refusal } from "./keysets";
 
 const entry = path.join(__dirname, "../fixtures/keyset-worker.ts");

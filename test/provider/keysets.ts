@@ -10,7 +10,7 @@ import { workerDelivery, type Outputs as Intended } from "../../components/cloud
 import { type Inputs, type Outputs, workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
 import type { ConsumerRecord } from "../../components/credential";
 import { type Key, keySetText } from "../../components/keyset/key-texts";
-import type { LocalCloudflare } from "../cloud/cloudflare";
+import type { LocalCloudflare } from "../../local/cloud/cloudflare";
 
 export const credential = "rounds-signing";
 

@@ -8,8 +8,8 @@ import type { Held } from "../../components/credential";
 import { type Inputs, type Outputs, postgresLogin } from "../../components/postgres/postgres-login.provider";
 import type { Admin } from "../../components/postgres/retire";
 import { connected, PostgresError } from "../../components/postgres/sql";
-import { type LocalPostgres, startPostgres } from "../cloud/postgres";
-import { type Gate, type PostgresProxy, startPostgresProxy } from "../support/crash-proxy";
+import { type LocalPostgres, startPostgres } from "../../local/cloud/postgres";
+import { type Gate, type PostgresProxy, startPostgresProxy } from "../../local/crash-proxy";
 
 export type Logins = Awaited<ReturnType<typeof startLogins>>;
 

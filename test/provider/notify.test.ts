@@ -6,8 +6,8 @@ import { announcement, type Inputs } from "../../components/notify/announcement.
 import { completion } from "../../components/notify/completion.provider";
 import { type Message, notifier } from "../../components/notify/notifier";
 import type { Notify } from "../../components/rotation/model";
-import { type Service, startService } from "../cloud/faults";
-import { type MailServer, SERVERS_WORD, startMailServer } from "../cloud/smtp";
+import { type Service, startService } from "../../local/cloud/faults";
+import { type MailServer, SERVERS_WORD, startMailServer } from "../../local/cloud/smtp";
 
 const PASSWORD = "smtp-password-0123456789";
 const HOOK = "hook-secret-0123456789";

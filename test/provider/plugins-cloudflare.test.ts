@@ -6,9 +6,9 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import { bulk, callApi } from "../cloud/client";
-import { PluginClient } from "../cloud/plugins/client";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
+import { bulk, callApi } from "../../local/cloud/client";
+import { PluginClient } from "../../local/plugins/client";
 
 const SCRIPT = "cloudflare:WorkersScript";
 const RULESET = "cloudflare:Ruleset";

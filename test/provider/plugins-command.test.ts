@@ -5,8 +5,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { PluginClient } from "../cloud/plugins/client";
-import { UNKNOWN } from "../cloud/plugins/wire";
+import { PluginClient } from "../../local/plugins/client";
+import { UNKNOWN } from "../../local/plugins/wire";
 
 const TYPE = "command:local:Command";
 const SIGNATURE = { "4dabf18193072939515e22adb298388d": "1b47061264138c4ac30d75fd1eb44270" };

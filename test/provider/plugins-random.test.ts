@@ -2,8 +2,8 @@
 // Does not prove: that the official plugin does the same (test/engine/official-state.test.ts does, for one program).
 import * as bcrypt from "bcryptjs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { PluginClient } from "../cloud/plugins/client";
-import { UNKNOWN } from "../cloud/plugins/wire";
+import { PluginClient } from "../../local/plugins/client";
+import { UNKNOWN } from "../../local/plugins/wire";
 
 describe("random", () => {
   let random: PluginClient;

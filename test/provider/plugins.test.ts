@@ -5,9 +5,9 @@ import { pbkdf2Sync, createHash, createHmac } from "node:crypto";
 import { once } from "node:events";
 import { Client } from "pg";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { PluginClient } from "../cloud/plugins/client";
-import type { Login, LocalPostgres } from "../cloud/postgres";
-import { startPostgres } from "../cloud/postgres";
+import { PluginClient } from "../../local/plugins/client";
+import type { Login, LocalPostgres } from "../../local/cloud/postgres";
+import { startPostgres } from "../../local/cloud/postgres";
 
 const ROLE = "postgresql:Role";
 const DATABASE = "postgresql:Database";

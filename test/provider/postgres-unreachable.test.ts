@@ -3,7 +3,7 @@
 import * as net from "node:net";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { connected } from "../../components/postgres/sql";
-import { startPostgresProxy } from "../support/crash-proxy";
+import { startPostgresProxy } from "../../local/crash-proxy";
 import { type Logins, startLogins } from "./logins";
 
 let on: Logins;

@@ -5,8 +5,8 @@ import { readFileSync } from "node:fs";
 import * as path from "node:path";
 import { buildSync } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import { bulk } from "../cloud/client";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
+import { bulk } from "../../local/cloud/client";
 import { inOneWindow, until } from "../support/windows";
 
 const WORKER = path.join(__dirname, "../fixtures/rate-limits/worker.ts");

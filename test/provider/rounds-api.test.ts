@@ -3,8 +3,8 @@
 // engine's tests do), nor that an isolate outlives its secrets as Cloudflare's may: test/unit/jws-rounds.test.ts.
 import { createHmac } from "node:crypto";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { bulk } from "../cloud/client";
-import { startCloudflare, type LocalCloudflare } from "../cloud/cloudflare";
+import { bulk } from "../../local/cloud/client";
+import { startCloudflare, type LocalCloudflare } from "../../local/cloud/cloudflare";
 import { keysOf, signingText } from "../unit/jws-keys";
 
 const { "2026-11-20": NEW, "2026-08-01": OLD } = keysOf("2026-11-20", "2026-08-01");

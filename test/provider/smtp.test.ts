@@ -10,7 +10,7 @@ import { promisify } from "node:util";
 import { afterEach, expect, it } from "vitest";
 import { sendEmail, transportOf } from "../../components/notify/email";
 import type { Email } from "../../components/rotation/model";
-import { type MailServer, makeCertificate, type Mood, SERVERS_WORD, startMailServer } from "../cloud/smtp";
+import { type MailServer, makeCertificate, type Mood, SERVERS_WORD, startMailServer } from "../../local/cloud/smtp";
 
 const PASSWORD = "smtp-password-0123456789";
 const to = ["ops@example.com", "dev@example.com"];

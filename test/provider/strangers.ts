@@ -1,6 +1,6 @@
 /** For tests of what strangers answer: between us and the Cloudflare API, or in a probe's place. */
 import * as http from "node:http";
-import { close, listen } from "../cloud/faults";
+import { close, listen } from "../../local/cloud/faults";
 
 /** Stands in every strange page: no error may repeat it. */
 export const marker = "words-of-a-stranger";

@@ -3,7 +3,7 @@
 // error. Not proven here: that Turso's cloud fails so; the handlers are the tests' own.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TursoApi } from "../../components/turso/api";
-import type { Fault } from "../cloud/faults";
+import type { Fault } from "../../local/cloud/faults";
 import { html, json, marker, type Page } from "./strangers";
 import {
   sqlToken,

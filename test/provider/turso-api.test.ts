@@ -3,7 +3,7 @@
 // that Turso's cloud answers so, the handlers are the tests' own; faults are in turso-api-faults.test.ts.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { missingScopes } from "../../components/turso/api";
-import type { Fault } from "../cloud/faults";
+import type { Fault } from "../../local/cloud/faults";
 import {
   jwtOf,
   platformToken,

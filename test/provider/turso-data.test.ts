@@ -6,8 +6,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { TursoApi } from "../../components/turso/api";
 import { askToken, expiryOf, proveToken, type TokenAccess, TokenProofError } from "../../components/turso/data";
 import type { TableAction, TablePermissions } from "../../components/rotation/model";
-import { close, listen } from "../cloud/faults";
-import { type LocalTurso, startTurso } from "../cloud/turso";
+import { close, listen } from "../../local/cloud/faults";
+import { type LocalTurso, startTurso } from "../../local/cloud/turso";
 import { html, json, marker, type Page } from "./strangers";
 
 const target = { kind: "database", name: "rounds" } as const;

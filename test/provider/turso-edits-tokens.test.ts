@@ -7,8 +7,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { TursoApi } from "../../components/turso/api";
 import { askToken } from "../../components/turso/data";
 import type { Inputs, Outputs } from "../../components/turso/turso-token.provider";
-import { close } from "../cloud/faults";
-import { callTurso } from "../cloud/turso/client";
+import { close } from "../../local/cloud/faults";
+import { callTurso } from "../../local/cloud/turso/client";
 import { applied, must, setBlock, startUpdates, tokenInputs, tokensBy, type Updates } from "./turso-updates";
 
 const rounds = "database:rounds";

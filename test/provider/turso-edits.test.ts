@@ -4,8 +4,8 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { askToken } from "../../components/turso/data";
-import type { Fault } from "../cloud/faults";
-import { callTurso, claimsOf, runSql } from "../cloud/turso/client";
+import type { Fault } from "../../local/cloud/faults";
+import { callTurso, claimsOf, runSql } from "../../local/cloud/turso/client";
 import { setBlock, startUpdates, type Updates } from "./turso-updates";
 
 const group = "group:default";

@@ -4,8 +4,8 @@
 // (test/engine), nor how long Turso's own rotate takes.
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { askToken } from "../../components/turso/data";
-import type { Fault } from "../cloud/faults";
-import { callTurso } from "../cloud/turso/client";
+import type { Fault } from "../../local/cloud/faults";
+import { callTurso } from "../../local/cloud/turso/client";
 import { startUpdates, type Updates } from "./turso-updates";
 
 const rotate = { method: "POST", path: /\/auth\/rotate$/ };

@@ -3,9 +3,9 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TursoCredential } from "../../components";
 import { TursoApi } from "../../components/turso/api";
-import { type Service, startService } from "../cloud/faults";
-import { type LocalTurso, startTurso } from "../cloud/turso";
-import { callTurso } from "../cloud/turso/client";
+import { type Service, startService } from "../../local/cloud/faults";
+import { type LocalTurso, startTurso } from "../../local/cloud/turso";
+import { callTurso } from "../../local/cloud/turso/client";
 import { tokenInputs, tokensBy } from "./turso-updates";
 
 describe("an API that lies about what it mints", () => {

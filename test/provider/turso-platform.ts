@@ -1,7 +1,7 @@
 /** For tests of the client of Turso's platform API: a server whose answers the test sets, call by call. */
 import { expect } from "vitest";
 import { TursoApi, TursoError } from "../../components/turso/api";
-import { type Answer, type Service, startService } from "../cloud/faults";
+import { type Answer, type Service, startService } from "../../local/cloud/faults";
 import { type Between, marker, startBetween } from "./strangers";
 
 export const claimsOf = (claims: object): string => Buffer.from(JSON.stringify(claims)).toString("base64url");

@@ -13,8 +13,8 @@ import {
   type Outputs as Token,
   tursoToken,
 } from "../../components/turso/turso-token.provider";
-import { type LocalTurso, startTurso } from "../cloud/turso";
-import { callTurso } from "../cloud/turso/client";
+import { type LocalTurso, startTurso } from "../../local/cloud/turso";
+import { callTurso } from "../../local/cloud/turso/client";
 
 type Provider<I, O> = pulumi.dynamic.ResourceProvider<I, O>;
 

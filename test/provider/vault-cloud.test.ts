@@ -4,8 +4,8 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startCloud } from "../cloud";
-import { type LocalVault, startVault } from "../cloud/vault";
+import { startCloud } from "../../local/cloud";
+import { type LocalVault, startVault } from "../../local/cloud/vault";
 
 describe("the local Vault", () => {
   let vault: LocalVault;

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, beforeEach, expect } from "vitest";
 import { VaultApi, VaultError } from "../../components/vault/api";
 import { type Inputs, type Outputs, vaultKey } from "../../components/vault/vault-key.provider";
-import { type LocalVault, startVault } from "../cloud/vault";
+import { type LocalVault, startVault } from "../../local/cloud/vault";
 
 export const key = "5e".repeat(32);
 export const other = "07".repeat(32);

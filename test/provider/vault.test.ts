@@ -3,8 +3,8 @@
 // written once, without token, key or body in the text. Not proven here: that HashiCorp's Vault or OpenBao answers as the local one.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { VaultApi, VaultError } from "../../components/vault/api";
-import type { Fault } from "../cloud/faults";
-import { type LocalVault, startVault } from "../cloud/vault";
+import type { Fault } from "../../local/cloud/faults";
+import { type LocalVault, startVault } from "../../local/cloud/vault";
 import { type Between, html, json, marker, type Page, pages, startBetween } from "./strangers";
 
 const key = "5e".repeat(32);

@@ -5,7 +5,7 @@ import * as http from "node:http";
 import * as net from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { postAlert } from "../../components/notify/webhook";
-import { close, listen } from "../cloud/faults";
+import { close, listen } from "../../local/cloud/faults";
 
 const PATH = "/services/T0SECRET/B0SECRET/hook-secret-0123456789";
 const BODY = "answer-body-marker";

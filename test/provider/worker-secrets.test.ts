@@ -7,8 +7,8 @@ import type { Inputs as Intent, Outputs as Intended } from "../../components/clo
 import { workerDelivery } from "../../components/cloudflare/worker-delivery.provider";
 import type { Inputs, Outputs } from "../../components/cloudflare/worker-secret-set.provider";
 import { workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
-import { type LocalCloudflare, startCloudflare } from "../cloud/cloudflare";
-import { bulk } from "../cloud/client";
+import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
+import { bulk } from "../../local/cloud/client";
 
 const script = "rounds-api";
 let cf: LocalCloudflare;

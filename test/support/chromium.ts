@@ -5,10 +5,10 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { type Browser, chromium } from "playwright-core";
-import { defaultCache } from "./engine";
-import { onPath } from "./engine/acquire";
-import { withLock } from "./engine/lock";
-import { lastLine, run } from "./engine/process";
+import { defaultCache } from "../../local/engine";
+import { onPath } from "../../local/engine/acquire";
+import { withLock } from "../../local/engine/lock";
+import { lastLine, run } from "../../local/engine/process";
 
 export interface Chromium {
   file: string;

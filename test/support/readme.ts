@@ -3,9 +3,9 @@ import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { parseDocument, type Document } from "yaml";
-import type { LocalCloud } from "../cloud";
-import { supervisor } from "../cloud/supervise";
-import type { Engine } from "./engine";
+import type { LocalCloud } from "../../local/cloud";
+import { supervisor } from "../../local/cloud/supervise";
+import type { Engine } from "../../local/engine";
 
 const checkout = path.resolve(__dirname, "..", "..");
 

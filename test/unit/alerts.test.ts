@@ -11,7 +11,7 @@ import { parse } from "yaml";
 import { JwsMetrics } from "../../components/jws/metrics";
 import { watched } from "../../operations/alerts/read";
 import { ruleFile } from "../../operations/alerts/rules";
-import { findPromtool, promtool, type Promtool } from "../cloud/promtool";
+import { findPromtool, promtool, type Promtool } from "../support/promtool";
 import { ALONE, CASES as STEADY, PAIR, promtoolTests, STACK } from "./alerts-fixture";
 import { OUTAGES } from "./alerts-outages";
 

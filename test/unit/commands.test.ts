@@ -13,9 +13,10 @@ const manifest = JSON.parse(fs.readFileSync(path.join(checkout, "package.json"),
   scripts: Record<string, string>;
 };
 const commands = Object.entries(manifest.scripts).flatMap(([name, script]) => {
-  const file = /operations\/\S+\.ts$/.exec(script)?.[0];
+  const file = /(?:operations|local)\/\S+\.ts$/.exec(script)?.[0];
   return file === undefined ? [] : [{ name, file }];
 });
+const fileOf = (name: string) => commands.find((command) => command.name === name)?.file ?? "";
 const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-commands-"));
 afterAll(() => {
   fs.rmSync(dir, { recursive: true, force: true });
@@ -41,7 +42,7 @@ describe.each(commands)("npm run $name", { timeout: 60_000 }, ({ name, file }) =
 
 describe("a wrong value", { timeout: 60_000 }, () => {
   it("of a list of choices is answered with the likely one", async () => {
-    const { code, errors } = await run(["operations/rehearse.ts", "--only", "postgers"]);
+    const { code, errors } = await run(["local/rehearse.ts", "--only", "postgers"]);
     expect(code).toBe(2);
     expect(errors).toContain("Did you mean postgres?");
   });
@@ -57,7 +58,7 @@ describe("without npm's `--`", { timeout: 60_000 }, () => {
     ["report", ["--cwd", "/nowhere"], { npm_config_verify: "true" }, "--verify"],
     ["rotate", ["no-such-key", "--stack", "prod"], { npm_config_due: "" }, "--due"],
   ])("%s does nothing", async (name, args, taken, options) => {
-    const { code, out, errors } = await run([`operations/${name}.ts`, ...args], {
+    const { code, out, errors } = await run([fileOf(name), ...args], {
       env: { npm_lifecycle_event: name, ...taken },
     });
     expect({ code, out }).toEqual({ code: 2, out: "" });

@@ -2,8 +2,8 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, expect, it } from "vitest";
-import { isAtLeast, onPath } from "../support/engine/acquire";
-import { temporaryFolder } from "../support/engine/temporary";
+import { isAtLeast, onPath } from "../../local/engine/acquire";
+import { temporaryFolder } from "../../local/engine/temporary";
 
 const folder = temporaryFolder("engine-acquire-test");
 afterAll(() => {

@@ -6,15 +6,15 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
-import { withLock } from "../support/engine/lock";
-import { temporaryFolder } from "../support/engine/temporary";
+import { withLock } from "../../local/engine/lock";
+import { temporaryFolder } from "../../local/engine/temporary";
 
 const folder = temporaryFolder("engine-lock-test");
 afterAll(() => {
   folder.remove();
 });
 
-const LOCK = JSON.stringify(path.join(__dirname, "..", "support", "engine", "lock.ts"));
+const LOCK = JSON.stringify(path.join(__dirname, "..", "..", "local", "engine", "lock.ts"));
 const SOON = { timeoutMs: 300 };
 
 function leave(name: string, owner: { pid: number; host: string; started: string }): string {

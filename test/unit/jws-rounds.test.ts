@@ -2,7 +2,7 @@
 // is asked with one set after another; and by what its rate limits count. Does not prove it in workerd, where the local
 // cloud starts each set in a new process, and where the limits are real.
 import { describe, expect, it } from "vitest";
-import { roundsApi, type Env } from "../cloud/worker/rounds-api";
+import { roundsApi, type Env } from "../../local/cloud/worker/rounds-api";
 import { keysOf, signingText } from "./jws-keys";
 
 const { new: NEW, old: OLD } = keysOf("new", "old");

@@ -7,7 +7,7 @@ import type { Generations } from "../../components/cloudflare/attest";
 import { activationsOf, prepareKeysets, reportWith } from "../../components/cloudflare/keyset-steps";
 import type { Activation, KeysetInputs, KeysetOutputs, KeysetSpec } from "../../components/cloudflare/keyset-step";
 import { keySetText } from "../../components/keyset/key-texts";
-import { close, listen } from "../cloud/faults";
+import { close, listen } from "../../local/cloud/faults";
 
 /** With nothing else to deliver. */
 const prepare = (news: KeysetInputs, olds: KeysetOutputs) => prepareKeysets(news, olds, () => Promise.resolve());

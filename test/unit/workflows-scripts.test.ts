@@ -26,7 +26,7 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
     git("init", "--quiet", "--initial-branch=main");
     git("remote", "add", "origin", repository);
     base = commit({ "Pulumi.prod.yaml": prod, "Pulumi.staging.yaml": prod, "Pulumi.local.yaml": prod });
-    for (const name of ["node_modules", "operations", "components", "tsconfig.json", "package.json"]) {
+    for (const name of ["node_modules", "operations", "components", "local", "tsconfig.json", "package.json"]) {
       fs.symlinkSync(path.join(checkout, name), path.join(repository, name));
       fs.appendFileSync(path.join(repository, ".git", "info", "exclude"), `/${name}\n`);
     }

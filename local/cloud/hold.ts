@@ -2,7 +2,7 @@
  * Starts the local cloud and keeps it until the process ends: for play by hand, and for the test that ends it rudely.
  * Prints one line of JSON: where things are, and the pids of the servers. No secret.
  */
-import { startCloud } from "./index";
+import { startCloud } from ".";
 import { supervisor } from "./supervise";
 
 void startCloud().then((cloud) => {

@@ -1,10 +1,10 @@
 /** What is done to each kind in a rehearsal, and what must be so afterwards. */
 import type { Stamp } from "../components/rotation/model";
-import type { Load } from "../test/cloud/load";
-import type { Scene } from "../test/support/scene";
+import type { Load } from "./load";
+import type { Scene } from "./scene";
 import { DATABASE, deliver, invalidate, mint, statusOf, switched } from "./by-hand";
 import { type Clients, type Holder, type Kind, WORKER } from "./rehearse-clients";
-import { editStackFile, type Edited, invalidateIn } from "./stack-file";
+import { editStackFile, type Edited, invalidateIn } from "../operations/stack-file";
 
 /** Requests that go well, or fail, before what is done by hand goes on. */
 const SEEN_REQUESTS = 200;

@@ -9,12 +9,12 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { Command, Option } from "commander";
 import { DATABASE } from "./by-hand";
-import { exitWith, parsed } from "./command";
+import { exitWith, parsed } from "../operations/command";
 import { parse } from "yaml";
-import { startLoad } from "../test/cloud/load";
-import { prepareEngine } from "../test/support/engine";
-import { must, type Scene, startScene } from "../test/support/scene";
-import { during, exitOnSignals, jsonLine, say, table } from "./console";
+import { startLoad } from "./load";
+import { prepareEngine } from "./engine";
+import { must, type Scene, startScene } from "./scene";
+import { during, exitOnSignals, jsonLine, say, table } from "../operations/console";
 import { type Clients, clients, CONFIG_KIND, type Kind, KINDS } from "./rehearse-clients";
 import { type Held, type Stage, type Step, STEPS } from "./rehearse-steps";
 

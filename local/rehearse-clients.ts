@@ -1,9 +1,9 @@
 /** What stands for a consumer's users in a rehearsal: where they ask, what they hold, and whether an old value still works. */
 import { createHmac } from "node:crypto";
 import { Client, DatabaseError } from "pg";
-import type { LocalCloud } from "../test/cloud";
-import type { Conversation } from "../test/cloud/load";
-import { tokenConversation } from "../test/cloud/token-load";
+import type { LocalCloud } from "./cloud";
+import type { Conversation } from "./load";
+import { tokenConversation } from "./token-load";
 import { statusOf } from "./by-hand";
 
 export const KINDS = ["random", "postgres", "signing-keys", "turso-token", "turso-invalidate"] as const;

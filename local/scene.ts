@@ -6,11 +6,11 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { parseDocument } from "yaml";
-import { type CloudOptions, type LocalCloud, startCloud } from "../cloud";
+import { type CloudOptions, type LocalCloud, startCloud } from "./cloud";
 import { type Engine, prepareEngine } from "./engine";
 import { type Result, Stack, type StateResource } from "./stack";
 
-const checkout = path.resolve(__dirname, "..", "..");
+const checkout = path.resolve(__dirname, "..");
 
 export interface SceneOptions {
   /** `rollover:credentials` to begin with. @default those of Pulumi.local.yaml */

@@ -8,11 +8,11 @@ import * as path from "node:path";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { outagesOf } from "./bench-outage";
 import { measureSwaps } from "./bench-swaps";
-import { exitWith, parsed } from "./command";
-import { type Engine, prepareEngine } from "../test/support/engine";
-import { must, type Scene, startScene } from "../test/support/scene";
-import { Stack } from "../test/support/stack";
-import { during, exitOnSignals, jsonLine, say, table } from "./console";
+import { exitWith, parsed } from "../operations/command";
+import { type Engine, prepareEngine } from "./engine";
+import { must, type Scene, startScene } from "./scene";
+import { Stack } from "./stack";
+import { during, exitOnSignals, jsonLine, say, table } from "../operations/console";
 
 export interface Row {
   name: string;

@@ -5,7 +5,7 @@
 import * as fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Gate, type Phase, type PostgresProxy, startPostgresProxy } from "./crash-proxy";
-import type { CallEvent } from "../cloud/faults";
+import type { CallEvent } from "./cloud/faults";
 import { descendants } from "./engine/descendants";
 import { must, type Scene } from "./scene";
 

@@ -4,9 +4,9 @@
  */
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { defaultCache } from "../support/engine";
-import { onPath } from "../support/engine/acquire";
-import { type Finished, lastLine, run } from "../support/engine/process";
+import { defaultCache } from "../../local/engine";
+import { onPath } from "../../local/engine/acquire";
+import { type Finished, lastLine, run } from "../../local/engine/process";
 
 export interface Promtool {
   file: string;

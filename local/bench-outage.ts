@@ -5,12 +5,12 @@
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import type { LocalCloud } from "../test/cloud";
-import type { Engine } from "../test/support/engine";
-import { must, type Scene, startScene } from "../test/support/scene";
+import type { LocalCloud } from "./cloud";
+import type { Engine } from "./engine";
+import { must, type Scene, startScene } from "./scene";
 import { DATABASE, deliver, invalidate, mint } from "./by-hand";
-import { during, say } from "./console";
-import { invalidateIn } from "./stack-file";
+import { during, say } from "../operations/console";
+import { invalidateIn } from "../operations/stack-file";
 
 /** Milliseconds from the last request that went well to the first one of the last consumer that does so again. */
 export interface Outages {

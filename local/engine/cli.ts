@@ -1,5 +1,5 @@
 /** `prepareEngine` as a process of its own: options as JSON in the argument, the engine as JSON on stdout. */
-import { prepareEngine, type EngineOptions } from "../engine";
+import { prepareEngine, type EngineOptions } from ".";
 
 prepareEngine(JSON.parse(process.argv[2] ?? "{}") as EngineOptions).then(
   (engine) => {

@@ -3,9 +3,9 @@
  * their usual order, bench takes the time of their best one. Only for the local cloud.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import type { LocalCloud } from "../test/cloud";
-import { bulk } from "../test/cloud/client";
-import { callTurso, mintToken } from "../test/cloud/turso/client";
+import type { LocalCloud } from "./cloud";
+import { bulk } from "./cloud/client";
+import { callTurso, mintToken } from "./cloud/turso/client";
 
 /** The database that the local Worker asks. */
 export const DATABASE = "rounds";

@@ -11,7 +11,7 @@ import { lastLine, run } from "./process";
 
 export type Served = "official" | "stand-in";
 
-/** Resource plugins that a run may need; each has a stand-in `test/cloud/plugins/<name>.ts`. */
+/** Resource plugins that a run may need; each has a stand-in `local/plugins/<name>.ts`. */
 const RESOURCE_PLUGINS = ["random", "postgresql", "cloudflare", "command"];
 const INSTALL_TIMEOUT_MS = 20_000;
 /** After a failed download the next is tried a day later. */
@@ -96,7 +96,7 @@ async function installResourcePlugin(plan: PluginPlan, name: string): Promise<Se
   const users = process.env["PULUMI_HOME"] ?? path.join(os.homedir(), ".pulumi");
   if (linkOfficial([users, own], target)) return "official";
   if (plan.download && (await download(plan, own, name, version)) && linkOfficial([own], target)) return "official";
-  writeLauncher(target, typescript(plan, path.join(plan.checkout, "test", "cloud", "plugins", `${name}.ts`)));
+  writeLauncher(target, typescript(plan, path.join(plan.checkout, "local", "plugins", `${name}.ts`)));
   return "stand-in";
 }
 

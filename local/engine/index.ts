@@ -15,9 +15,9 @@ import {
   OLDEST,
   type Origin,
   type Search,
-} from "./engine/acquire";
-import { engineEnvironment, homeOf, installPlugins, type Served } from "./engine/home";
-import { withLock } from "./engine/lock";
+} from "./acquire";
+import { engineEnvironment, homeOf, installPlugins, type Served } from "./home";
+import { withLock } from "./lock";
 
 export interface Engine {
   /** Absolute path of the CLI. */

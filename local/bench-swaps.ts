@@ -6,13 +6,13 @@
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
 import { keySetText } from "../components/keyset/key-texts";
-import { bulk } from "../test/cloud/client";
-import { type LoadResult, startLoad } from "../test/cloud/load";
-import { tokenConversation } from "../test/cloud/token-load";
-import type { Engine } from "../test/support/engine";
-import { must, type Scene, startScene } from "../test/support/scene";
+import { bulk } from "./cloud/client";
+import { type LoadResult, startLoad } from "./load";
+import { tokenConversation } from "./token-load";
+import type { Engine } from "./engine";
+import { must, type Scene, startScene } from "./scene";
 import { switched } from "./by-hand";
-import { during } from "./console";
+import { during } from "../operations/console";
 import { WORKER } from "./rehearse-clients";
 
 const SPREAD_MS = 3000;
