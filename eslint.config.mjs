@@ -1,12 +1,15 @@
 import tseslint from "typescript-eslint";
+import { directions } from "./eslint.directions.mjs";
 
 export default tseslint.config(
   { ignores: ["node_modules/"] },
   ...tseslint.configs.strictTypeChecked.map((config) => ({ ...config, files: ["**/*.ts"] })),
   {
     files: ["**/*.ts"],
+    plugins: { rollover: { rules: { directions } } },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
+      "rollover/directions": "error",
       "@typescript-eslint/no-explicit-any": "error",
       "@typescript-eslint/no-floating-promises": "error",
       // Numbers in messages are plain; `${n}` needs no String().

@@ -1,5 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
-import { keySetText } from "./keyset/key-texts";
+import { keySetText } from "./rotation/key-texts";
 import type { Delivery, KeysetCredential, Stamp } from "./rotation/model";
 
 /** One generation of a credential, as its component hands it to consumers. */

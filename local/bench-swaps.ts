@@ -5,7 +5,7 @@
  */
 import { randomBytes } from "node:crypto";
 import * as fs from "node:fs";
-import { keySetText } from "../components/keyset/key-texts";
+import { keySetText } from "../components/rotation/key-texts";
 import { bulk } from "./cloud/client";
 import { type LoadResult, startLoad } from "./load";
 import { tokenConversation } from "./token-load";

@@ -5,7 +5,7 @@
  */
 import { setTimeout as pause } from "node:timers/promises";
 import { isDeepStrictEqual } from "node:util";
-import { unitedKeySets } from "../keyset/key-texts";
+import { unitedKeySets } from "../rotation/key-texts";
 import { CloudflareError } from "./api";
 import type { Report } from "./attest";
 import { askTimes, gate, inUse } from "./keyset-gate";

@@ -4,7 +4,7 @@
 import * as path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { keySetText } from "../../components/keyset/key-texts";
+import { keySetText } from "../../components/rotation/key-texts";
 import { type LocalCloudflare, type Propagation, startCloudflare } from "../../local/cloud/cloudflare";
 import { DyingApi, Holder } from "./keysets";
 

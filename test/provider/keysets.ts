@@ -9,7 +9,7 @@ import type { KeysetSpec } from "../../components/cloudflare/keyset-steps";
 import { workerDelivery, type Outputs as Intended } from "../../components/cloudflare/worker-delivery.provider";
 import { type Inputs, type Outputs, workerSecretSet } from "../../components/cloudflare/worker-secret-set.provider";
 import type { ConsumerRecord } from "../../components/credential";
-import { type Key, keySetText } from "../../components/keyset/key-texts";
+import { type Key, keySetText } from "../../components/rotation/key-texts";
 import type { LocalCloudflare } from "../../local/cloud/cloudflare";
 
 export const credential = "rounds-signing";

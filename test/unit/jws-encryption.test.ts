@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { CompactEncrypt, decodeProtectedHeader, SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import { decrypt, encrypt, encryptionKeys, type Keyset } from "../../components/jws/worker";
-import { keySetText, type Key } from "../../components/keyset/key-texts";
+import { keySetText, type Key } from "../../components/rotation/key-texts";
 import { keysOf, refused } from "./jws-keys";
 
 const { "2026-11-20": NEW, "2026-08-01": OLD, "2026-05-01": OLDEST } = keysOf("2026-11-20", "2026-08-01", "2026-05-01");

@@ -1,7 +1,7 @@
 /** Keys and keysets for the tests of components/jws. */
 import { randomBytes } from "node:crypto";
-import type { Key } from "../../components/keyset/key-texts";
-import { keySetText } from "../../components/keyset/key-texts";
+import type { Key } from "../../components/rotation/key-texts";
+import { keySetText } from "../../components/rotation/key-texts";
 import { KeysetError, TokenError } from "../../components/jws/worker";
 
 /** A key as Rollover mints it, for each stamp. */

@@ -4,7 +4,7 @@ import { inspect } from "node:util";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { dualKeys, encryptionKeys, KeysetError, signingKeys } from "../../components/jws/worker";
-import { keySetText } from "../../components/keyset/key-texts";
+import { keySetText } from "../../components/rotation/key-texts";
 import { keysOf, signingText } from "./jws-keys";
 
 const KEYS = keysOf("2026-11-20", "2026-08-01");

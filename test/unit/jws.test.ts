@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { CompactEncrypt, decodeJwt, decodeProtectedHeader, generateKeyPair, type JWTPayload, SignJWT } from "jose";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { dualKeys, type Keyset, sign, signingKeys, TokenError, verify } from "../../components/jws/worker";
-import type { Key } from "../../components/keyset/key-texts";
+import type { Key } from "../../components/rotation/key-texts";
 import { keysOf, refused, signingText } from "./jws-keys";
 
 const KEYS = keysOf("2026-11-20", "2026-08-01", "2026-05-01");

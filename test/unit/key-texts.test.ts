@@ -3,7 +3,7 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { encryptionKeys, signingKeys } from "../../components/jws/keyset";
-import { type Key, keySetText, unitedKeySets } from "../../components/keyset/key-texts";
+import { type Key, keySetText, unitedKeySets } from "../../components/rotation/key-texts";
 
 const hex = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => Buffer.from(bytes).toString("hex"));
 const stamp = fc.integer({ min: 1, max: 28 }).map((day) => `2026-11-${String(day).padStart(2, "0")}`);

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Generations } from "../../components/cloudflare/attest";
 import { activationsOf, prepareKeysets, reportWith } from "../../components/cloudflare/keyset-steps";
 import type { Activation, KeysetInputs, KeysetOutputs, KeysetSpec } from "../../components/cloudflare/keyset-step";
-import { keySetText } from "../../components/keyset/key-texts";
+import { keySetText } from "../../components/rotation/key-texts";
 import { close, listen } from "../../local/cloud/faults";
 
 /** With nothing else to deliver. */

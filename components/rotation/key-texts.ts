@@ -1,5 +1,5 @@
 /** The texts that keysets are delivered as. Pure; components/jws/worker.ts reads what is written here. */
-import type { KeysetCredential, Stamp } from "../rotation/model";
+import type { KeysetCredential, Stamp } from "./model";
 
 /** One key: 32 bytes as 64 hexadecimal digits. Its kid is its stamp, which says nothing of the key. */
 export interface Key {
