@@ -11,13 +11,14 @@ export interface Run {
   stderr: string;
 }
 
-/** With the test's engine as the user's own on the PATH, which is told to stream events in place of a preview. */
-export function runPlan({ stack, engine }: Scene, args: string[]): Promise<Run> {
+/** With the test's engine as the user's own on the PATH, which is told to stream events in place of a preview. `clock` is asOf. */
+export function runPlan({ stack, engine }: Scene, args: string[], clock: NodeJS.ProcessEnv = {}): Promise<Run> {
   const env = stack.env();
   const child = spawn(process.execPath, ["--require", "tsx/cjs", "operations/plan.ts", ...args], {
     cwd: checkout,
     env: {
       ...env,
+      ...clock,
       PATH: `${path.dirname(engine.pulumi)}${path.delimiter}${env["PATH"] ?? ""}`,
       PULUMI_ENABLE_STREAMING_JSON_PREVIEW: "true",
     },

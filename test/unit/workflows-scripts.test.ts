@@ -5,9 +5,10 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { asOf } from "../../local/as-of";
 import { checkout, workflow } from "./workflows-fixture";
 
-describe("the scripts in a real repository", { timeout: 30_000 }, () => {
+describe("the scripts in a real repository", { timeout: 120_000 }, () => {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-workflows-"));
   const repository = path.join(dir, "repository");
   const prod = fs.readFileSync(path.join(checkout, "Pulumi.prod.yaml"), "utf8");
@@ -144,7 +145,8 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
   });
 
   it("opens one pull request for what is due, makes it anew, and closes it when nothing is", () => {
-    const long = (days: number) => new Date(Date.now() - days * 86_400_000).toISOString().slice(0, 10);
+    const today = "2027-02-10";
+    const long = (days: number) => new Date(Date.parse(today) - days * 86_400_000).toISOString().slice(0, 10);
     const stack = (stamp: string) =>
       `config:\n  rollover:policy: { maxAge: { default: 90d } }\n  rollover:credentials:\n    key: { kind: random, generations: ["${stamp}"] } # a key\n`;
     const hub = path.join(dir, "gh");
@@ -164,6 +166,7 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
       const ASKED = path.join(dir, "asked");
       fs.writeFileSync(ASKED, "");
       const env = {
+        ...asOf(today),
         STACK: "due.eu",
         GITHUB_STEP_SUMMARY: path.join(dir, "summary"),
         OPEN,
@@ -181,10 +184,10 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
         /^pr create --base main --head rollover\/due-due\.eu --title Roll what is due in due\.eu --body-file /,
       );
       expect(fs.readFileSync(path.join(dir, "due.md"), "utf8")).toMatch(
-        /^Due by `rollover:policy`.*\n\n- `key`: rotate \d{4}-\d\d-\d\d; it is due by /,
+        /^Due by `rollover:policy`.*\n\n- `key`: rotate 2027-02-10; it is due by /,
       );
       const pushed = git("show", "rollover/due-due.eu:Pulumi.due.eu.yaml");
-      expect(pushed).toContain(`"${long(85)}"], reason: "due by policy" } # a key`);
+      expect(pushed).toContain(`["${today}", "${long(85)}"], reason: "due by policy" } # a key`);
       expect(git("--git-dir", origin, "rev-parse", "rollover/due-due.eu")).toBe(
         git("rev-parse", "rollover/due-due.eu"),
       );
@@ -237,14 +240,14 @@ describe("the scripts in a real repository", { timeout: 30_000 }, () => {
   }
 
   /** Runs a step of a job that succeeds, and returns what it put out. */
-  function script(file: string, job: string, env: Record<string, string>, step = "stacks"): Record<string, string> {
+  function script(file: string, job: string, env: NodeJS.ProcessEnv, step = "stacks"): Record<string, string> {
     const { status, stderr, outputs } = attempt(file, job, env, step);
     if (status !== 0) throw new Error(`the script failed: ${stderr}`);
     return outputs;
   }
 
   /** Runs a step of a job as the runner does where no shell is named: `-e`, and no pipefail. */
-  function attempt(file: string, job: string, env: Record<string, string>, step = "stacks") {
+  function attempt(file: string, job: string, env: NodeJS.ProcessEnv, step = "stacks") {
     const run = workflow(file).jobs[job]?.steps.find(({ id }) => id === step)?.run;
     if (run === undefined) throw new Error(`${file} has no step ${step} in ${job}`);
     const output = path.join(dir, "output");
