@@ -4,9 +4,9 @@
  */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
-import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
+import { bundleHelpers } from "./bundle";
 import { lastLine, run } from "./process";
 
 export type Served = "official" | "stand-in";
@@ -59,20 +59,18 @@ export interface PluginPlan {
 
 /** Installs what the engine needs and lacks; says of each plugin which of the two serves it. */
 export async function installPlugins(plan: PluginPlan): Promise<Record<string, Served>> {
+  const bundles = await bundleHelpers(path.join(plan.checkout, "local"), plan.home);
   const served: Record<string, Served> = {
-    nodejs: installBundled(plan, "language", "nodejs", typescript(plan, path.join(__dirname, "languageHost.ts"))),
+    nodejs: installBeside(plan, "language", "nodejs", path.join(bundles, "engine", "languageHost.js")),
     // No TypeScript loader: under the official launcher the provider finds none either.
-    "pulumi-nodejs": installBundled(plan, "resource", "pulumi-nodejs", [dynamicProvider(plan.checkout)]),
+    "pulumi-nodejs": installBeside(plan, "resource", "pulumi-nodejs", dynamicProvider(plan.checkout)),
   };
-  const resources = RESOURCE_PLUGINS.map(async (name) => [name, await installResourcePlugin(plan, name)] as const);
+  const resources = RESOURCE_PLUGINS.map(
+    async (name) => [name, await installResourcePlugin(plan, bundles, name)] as const,
+  );
   return { ...served, ...Object.fromEntries(await Promise.all(resources)) };
 }
 
-const typescript = (plan: PluginPlan, file: string) => [
-  "--require",
-  createRequire(path.join(plan.checkout, "package.json")).resolve("tsx/cjs"),
-  file,
-];
 const dynamicProvider = (checkout: string) =>
   path.join(checkout, "node_modules", "@pulumi", "pulumi", "cmd", "dynamic-provider", "index.js");
 
@@ -80,14 +78,14 @@ const dynamicProvider = (checkout: string) =>
  * A plugin that the release has beside its binary. That of dynamic providers is what the SDK's own launcher script
  * starts; started without the script it costs one process less and ends with the engine.
  */
-function installBundled(plan: PluginPlan, kind: string, name: string, args: string[]): Served {
+function installBeside(plan: PluginPlan, kind: string, name: string, program: string): Served {
   const beside = path.join(path.dirname(fs.realpathSync(plan.pulumi)), `pulumi-${kind}-${name}`);
   if (fs.existsSync(beside)) return "official";
-  writeLauncher(pluginFile(plan.home, kind, name, plan.version), args);
+  writeLauncher(pluginFile(plan.home, kind, name, plan.version), program);
   return "stand-in";
 }
 
-async function installResourcePlugin(plan: PluginPlan, name: string): Promise<Served> {
+async function installResourcePlugin(plan: PluginPlan, bundles: string, name: string): Promise<Served> {
   const manifest = path.join(plan.checkout, "node_modules", "@pulumi", name, "package.json");
   // The engine takes only the plugin of the very version that the npm package names.
   const { version } = JSON.parse(fs.readFileSync(manifest, "utf8")) as { version: string };
@@ -96,7 +94,7 @@ async function installResourcePlugin(plan: PluginPlan, name: string): Promise<Se
   const users = process.env["PULUMI_HOME"] ?? path.join(os.homedir(), ".pulumi");
   if (linkOfficial([users, own], target)) return "official";
   if (plan.download && (await download(plan, own, name, version)) && linkOfficial([own], target)) return "official";
-  writeLauncher(target, typescript(plan, path.join(plan.checkout, "local", "plugins", `${name}.ts`)));
+  writeLauncher(target, path.join(bundles, "plugins", `${name}.js`));
   return "stand-in";
 }
 
@@ -133,9 +131,9 @@ async function download(plan: PluginPlan, home: string, name: string, version: s
   return false;
 }
 
-/** An executable that starts node with these arguments. `exec`, so that signals and stdin reach it. */
-function writeLauncher(target: string, args: string[]): void {
-  const words = [process.execPath, "--require", path.join(__dirname, "lifeline.cjs"), ...args];
+/** An executable that starts node with this program. `exec`, so that signals and stdin reach it. */
+function writeLauncher(target: string, program: string): void {
+  const words = [process.execPath, "--require", path.join(__dirname, "lifeline.cjs"), program];
   const text = `#!/bin/sh\nexec ${words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")} "$@"\n`;
   const isLink = fs.lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
   if (!isLink && fs.existsSync(target) && fs.readFileSync(target, "utf8") === text) return;

@@ -6,6 +6,9 @@ import * as path from "node:path";
 import { createInterface } from "node:readline";
 import type { Client } from "@grpc/grpc-js";
 import type * as m from "@pulumi/pulumi/proto/provider_pb";
+import { defaultCache } from "../engine";
+import { bundleHelpers } from "../engine/bundle";
+import { homeOf } from "../engine/home";
 import { grpc, messages, services } from "./sdk";
 import type { Decoded, Properties } from "./wire";
 import { decode, encode } from "./wire";
@@ -26,8 +29,10 @@ export class PluginClient {
   ) {}
 
   static async start(name: "random" | "postgresql" | "cloudflare" | "command"): Promise<PluginClient> {
-    const args = ["--require", require.resolve("tsx/cjs"), path.join(__dirname, `${name}.ts`), "127.0.0.1:1"];
-    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+    const local = path.dirname(__dirname);
+    const bundles = await bundleHelpers(local, homeOf(path.resolve(defaultCache()), path.dirname(local)));
+    const program = path.join(bundles, "plugins", `${name}.js`);
+    const child = spawn(process.execPath, [program, "127.0.0.1:1"], { stdio: ["pipe", "pipe", "inherit"] });
     const [port] = (await once(createInterface(child.stdout), "line")) as [string];
     const client = new services.ResourceProviderClient(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
     return new PluginClient(child, client);

@@ -10,6 +10,7 @@
  */
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { name, version } from "@pulumi/command/package.json";
 import type { Failure, ResourceType } from "./resource";
 import { serve } from "./server";
 import type { Properties } from "./wire";
@@ -110,4 +111,4 @@ function listOf(value: unknown): string[] | undefined {
   return Array.isArray(value) && value.length > 0 ? value.map(String) : undefined;
 }
 
-void serve({ package: "@pulumi/command", types: [type], secretConfig: [] });
+void serve({ package: { name, version }, types: [type], secretConfig: [] });

@@ -4,6 +4,7 @@
  * (https://www.pulumi.com/registry/packages/postgresql/). `name` must be given. The admin may be no superuser
  * (`superuser: false`).
  */
+import { name, version } from "@pulumi/postgresql/package.json";
 import { checkConfig, Server } from "./postgresql/connection";
 import { databaseType } from "./postgresql/database";
 import { grantType } from "./postgresql/grant";
@@ -13,7 +14,7 @@ import { serve } from "./server";
 const server = new Server();
 
 void serve({
-  package: "@pulumi/postgresql",
+  package: { name, version },
   types: [roleType(server), databaseType(server), grantType(server)],
   secretConfig: ["password"],
   checkConfig,

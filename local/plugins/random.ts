@@ -6,6 +6,7 @@
  * Values come from node:crypto. They cannot be imported: `read` answers what stands in state.
  */
 import { randomBytes, randomInt } from "node:crypto";
+import { name, version } from "@pulumi/random/package.json";
 import * as bcrypt from "bcryptjs";
 import type { Failure, ResourceType, Rule } from "./resource";
 import { serve } from "./server";
@@ -157,4 +158,4 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" ? value : undefined;
 }
 
-void serve({ package: "@pulumi/random", types, secretConfig: [] });
+void serve({ package: { name, version }, types, secretConfig: [] });

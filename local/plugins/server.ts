@@ -9,13 +9,13 @@ import type { sendUnaryData, ServerUnaryCall } from "@grpc/grpc-js";
 import type * as m from "@pulumi/pulumi/proto/provider_pb";
 import type { Difference, Failure, ResourceType } from "./resource";
 import { checkInputs, difference, plan, previewCreate, refreshedInputs } from "./resource";
-import { empties, grpc, messages, packageVersion, pluginMessages, services } from "./sdk";
+import { empties, grpc, messages, pluginMessages, services } from "./sdk";
 import type { Properties } from "./wire";
 import { decode, encode, equal, isUnknown } from "./wire";
 
 export interface Provider {
-  /** `@pulumi/random`: the npm package whose resources are served; its version is the plugin's. */
-  package: string;
+  /** The npm package whose resources are served, `@pulumi/random`; the engine asks for a plugin of its version. */
+  package: { name: string; version: string };
   types: ResourceType[];
   /** Names of provider inputs that are always secret. */
   secretConfig: string[];
@@ -94,10 +94,12 @@ function handlers(provider: Provider, calls: Calls) {
     const type = types.get(token);
     if (type !== undefined) return type;
     const known = [...types.keys()].join(", ");
-    throw new Error(`The stand-in for ${provider.package} has no resource type ${token}; it has ${known}.`);
+    throw new Error(`The stand-in for ${provider.package.name} has no resource type ${token}; it has ${known}.`);
   };
   return {
-    getPluginInfo: calls.handle(() => new pluginMessages.PluginInfo().setVersion(packageVersion(provider.package))),
+    getPluginInfo: calls.handle(() =>
+      new pluginMessages.PluginInfo().setVersion(provider.package.version.replace(/^v/, "")),
+    ),
     cancel: calls.handle(() => new empties.Empty()),
 
     checkConfig: calls.handle((request: m.CheckRequest) => {
