@@ -34,11 +34,10 @@ export async function startConsumers(engine: Engine, dir: string, most: number):
   const scene = await startScene({
     engine,
     dir,
+    needs: ["turso", "workers"],
     credentials: {},
     cloud: { cloudflare: { scripts }, turso: { databases: { [DATABASE]: { group: GROUP } } } },
   });
-  // One that a stack does not use costs it a login each update.
-  scene.edit(["rollover:postgres"], undefined);
   return scene;
 }
 

@@ -62,9 +62,8 @@ async function startSigner(engine: Engine, dir: string): Promise<Scene> {
       },
     },
     worker: { settle: `${SPREAD_MS}ms` },
-    cloud: { turso: false },
+    needs: ["workers"],
   });
-  for (const setting of ["postgres", "turso"]) scene.edit([`rollover:${setting}`], undefined);
   return scene;
 }
 

@@ -57,7 +57,7 @@ async function emptyProgram(engine: Engine, dir: string): Promise<Stack> {
   fs.symlinkSync(path.join(CHECKOUT, "node_modules"), path.join(cwd, "node_modules"));
   fs.writeFileSync(path.join(cwd, "index.ts"), "export {};\n");
   const stack = new Stack(engine, { cwd, stack: "empty", dir: path.join(cwd, "kept") });
-  await must(stack.init());
+  await stack.init();
   return stack;
 }
 
@@ -196,7 +196,7 @@ async function measureUpdates(engine: Engine, dir: string, rounds: number): Prom
   const own = path.join(dir, "updates");
   fs.mkdirSync(own);
   const scene = await during("starting the local cloud", () =>
-    startScene({ engine, dir: own, credentials, worker: { settle: "0s" }, cloud: { turso: false } }),
+    startScene({ engine, dir: own, credentials, worker: { settle: "0s" }, needs: ["postgres", "workers"] }),
   );
   try {
     scene.edit(["rollover:turso"], undefined);

@@ -4,7 +4,7 @@
  */
 import * as fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Gate, type Phase, type PostgresProxy, startPostgresProxy } from "./crash-proxy";
+import { type Gate, type Phase, startPostgresProxy } from "./crash-proxy";
 import type { CallEvent } from "./cloud/faults";
 import { descendants } from "./engine/descendants";
 import { must, type Scene } from "./scene";
@@ -19,8 +19,8 @@ export interface Point {
 }
 
 export interface Crashes {
-  /** The port that stands for Postgres's in the stack's config. */
-  port: number;
+  /** The port that stands for Postgres's in the stack's config. Throws in a scene without one. */
+  readonly port: number;
   /** `up` to its end, as it is; the mutating calls that it made, in order. */
   count(): Promise<{ code: number; output: string; calls: string[] }>;
   /** `up` with the victim killed at the point. Throws unless the point was met and the update failed of it. */
@@ -51,7 +51,7 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
     if (phase === "before") calls.push(label);
     return (await strike?.(label, phase)) === true ? "drop" : "pass";
   };
-  const proxy: PostgresProxy = await startPostgresProxy(scene.cloud.postgres, gate);
+  const proxy = scene.cloud.has("postgres") ? await startPostgresProxy(scene.cloud.postgres, gate) : undefined;
   const onCall = async ({ phase, method, path }: CallEvent): Promise<void> => {
     const verdict = await gate(`${method} ${path.split("/").at(-1) ?? ""}`, phase);
     // Whoever asked is dead; a refusal keeps the call from being applied after all.
@@ -76,7 +76,9 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
   };
 
   return {
-    port: proxy.port,
+    get port() {
+      return proxy?.port ?? scene.cloud.postgres.port;
+    },
     async count() {
       const { code, output } = await up().done;
       return { code, output, calls: [...calls] };
@@ -113,7 +115,7 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
     },
     async stop() {
       for (const api of apis) api.onCall(undefined);
-      await proxy.stop();
+      await proxy?.stop();
     },
   };
 }

@@ -2,10 +2,8 @@
  * Looks for secrets in all that a run leaves behind: files, printed text, and the arguments of processes. It says where
  * and in which form, never what.
  */
-import { execFile } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import type { Scene } from "./scene";
 import { SECRET_MARK } from "./stack";
@@ -118,13 +116,8 @@ export function placesOf({ dir, stack, configFile }: Scene, seen: ReadonlySet<st
 /** Secret only because they stand beside a secret. */
 const PUBLIC_KEYS = new Set(["worker", "script", "url", "ROLLOVER_GENERATIONS"]);
 
-/** Every secret that the stack's state holds, and every one that a Worker holds; read past the transcript. */
+/** Every secret that the stack's state holds, and every one that a Worker holds. */
 export async function secretsOf(scene: Scene, scripts: string[]): Promise<Secret[]> {
-  const { stdout } = await promisify(execFile)(
-    scene.engine.pulumi,
-    ["stack", "export", "--show-secrets", "--stack", scene.stack.options.stack, "--non-interactive"],
-    { cwd: path.join(scene.dir, "project"), env: scene.stack.env(), maxBuffer: 1e8 },
-  );
   const found = new Map<string, string>();
   const add = (name: string, value: unknown): void => {
     if (typeof value === "string" && value !== "") found.set(value, name);
@@ -136,7 +129,7 @@ export async function secretsOf(scene: Scene, scripts: string[]): Promise<Secret
     if (SECRET_MARK in value && "plaintext" in value) add(name, JSON.parse(String(value.plaintext)));
     else for (const [key, part] of Object.entries(value)) walk(`${name}.${key}`, part);
   };
-  const { deployment } = JSON.parse(stdout) as { deployment: { resources?: { urn: string }[] } };
+  const { deployment } = await scene.stack.revealState();
   for (const resource of deployment.resources ?? []) walk(resource.urn.split("::").slice(2).join("::"), resource);
   for (const script of scripts) add(script, scene.cloud.cloudflare.state(script).secrets);
   // A URL is found by its password too.

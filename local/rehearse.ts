@@ -194,7 +194,9 @@ async function run({ only, json = false }: { only?: Kind; json?: boolean }): Pro
   });
   const engine = await prepareEngine();
   const report: Report = { rows: [], proofs: [], problems: [] };
-  const scene = await during("starting the local cloud", () => startScene({ engine, dir }));
+  const scene = await during("starting the local cloud", () =>
+    startScene({ engine, dir, needs: ["postgres", "turso", "workers"] }),
+  );
   try {
     await bringUp(scene);
     for (const kind of only === undefined ? KINDS : [only])

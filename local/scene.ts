@@ -6,18 +6,21 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { parseDocument } from "yaml";
-import { type CloudOptions, type LocalCloud, startCloud } from "./cloud";
+import { type CloudOptions, type LocalCloud, type Need, startCloud } from "./cloud";
 import { type Engine, prepareEngine } from "./engine";
 import { type Result, Stack, type StateResource } from "./stack";
 
 const checkout = path.resolve(__dirname, "..");
 
 export interface SceneOptions {
+  /** The servers that it is on; a setting of Pulumi.local.yaml for another one is left out. @default none */
+  needs?: readonly Need[];
   /** `rollover:credentials` to begin with. @default those of Pulumi.local.yaml */
   credentials?: Record<string, unknown>;
   /** Merged into each Worker's settings. @default settle and waits as short as the local cloud allows */
   worker?: Record<string, unknown>;
-  cloud?: CloudOptions;
+  /** How the servers are to be. */
+  cloud?: Omit<CloudOptions, "needs">;
   engine?: Engine;
   /** Where everything is kept. @default a new temp folder */
   dir?: string;
@@ -40,10 +43,13 @@ export interface Scene {
 
 /** Starts everything; nothing is deployed yet. */
 export async function startScene(options: SceneOptions = {}): Promise<Scene> {
-  const engine = options.engine ?? (await prepareEngine());
+  const { needs = [] } = options;
   const dir = options.dir ?? fs.mkdtempSync(path.join(os.tmpdir(), "rollover-scene-"));
   const configFile = path.join(dir, "Pulumi.local.yaml");
-  const cloud = await startCloud({ logDir: dir, ...options.cloud });
+  const [engine, cloud] = await bothOf(
+    options.engine === undefined ? prepareEngine() : Promise.resolve(options.engine),
+    startCloud({ logDir: dir, ...options.cloud, needs }),
+  );
   try {
     fs.copyFileSync(path.join(checkout, "Pulumi.local.yaml"), configFile);
     const stack = new Stack(engine, { cwd: checkout, stack: "local", configFile, dir });
@@ -54,10 +60,10 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
       configFile,
       dir,
       edit: (at, value) => {
-        editFile(configFile, at, value);
+        editFile(configFile, [[at, value]]);
       },
       generations: (credential, stamps) => {
-        editFile(configFile, ["rollover:credentials", credential, "generations"], stamps);
+        editFile(configFile, [[["rollover:credentials", credential, "generations"], stamps]]);
       },
       stop: async () => {
         await cloud.stop();
@@ -72,24 +78,46 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
   }
 }
 
-async function configure(scene: Scene, options: SceneOptions): Promise<void> {
-  const { secrets, ...settings } = scene.cloud.config();
-  for (const [key, value] of Object.entries(settings)) scene.edit([`rollover:${key}`], value);
-  for (const worker of Object.keys(settings.workers)) {
-    for (const [key, value] of Object.entries(options.worker ?? {}))
-      scene.edit(["rollover:workers", worker, key], value);
-  }
-  if (options.credentials) scene.edit(["rollover:credentials"], options.credentials);
-  const made = await scene.stack.init();
-  if (made.code !== 0) throw new Error(`the stack was not made:\n${made.stdout}${made.stderr}`);
-  for (const [key, value] of Object.entries(secrets)) await scene.stack.setConfig(key, value, { secret: true });
+/** Both at once; a cloud does not outlive a failure of the other. */
+async function bothOf(preparing: Promise<Engine>, starting: Promise<LocalCloud>): Promise<[Engine, LocalCloud]> {
+  const [engine, cloud] = await Promise.allSettled([preparing, starting]);
+  if (cloud.status === "rejected") throw cloud.reason;
+  if (engine.status === "fulfilled") return [engine.value, cloud.value];
+  await cloud.value.stop();
+  throw engine.reason;
 }
 
+/** What the stack file says of a server, by the server. */
+const SETTINGS: Record<Need, string[]> = {
+  postgres: ["postgres"],
+  workers: ["cloudflare", "workers"],
+  turso: ["turso"],
+  vault: ["vault"],
+};
+
+async function configure(scene: Scene, { needs = [], worker = {}, credentials }: SceneOptions): Promise<void> {
+  const { secrets, workers: served, ...settings } = scene.cloud.config();
+  const workers = Object.entries(served).map(([name, own]) => [name, { ...own, ...worker }]);
+  const absent = Object.entries(SETTINGS).flatMap(([need, names]) => (needs.includes(need as Need) ? [] : names));
+  editFile(scene.configFile, [
+    ...absent.map((name): Edit => [[`rollover:${name}`], undefined]),
+    ...Object.entries(settings).map(([name, value]): Edit => [[`rollover:${name}`], value]),
+    ...(workers.length === 0 ? [] : [[["rollover:workers"], Object.fromEntries(workers)] satisfies Edit]),
+    ...(credentials === undefined ? [] : [[["rollover:credentials"], credentials] satisfies Edit]),
+  ]);
+  await scene.stack.init();
+  await scene.stack.setSecrets(secrets);
+}
+
+type Edit = [at: (string | number)[], value: unknown];
+
 /** Comments and order of the file stay. */
-function editFile(file: string, at: (string | number)[], value: unknown): void {
+function editFile(file: string, edits: Edit[]): void {
   const document = parseDocument(fs.readFileSync(file, "utf8"));
-  if (value === undefined) document.deleteIn(["config", ...at]);
-  else document.setIn(["config", ...at], document.createNode(value));
+  for (const [at, value] of edits) {
+    if (value === undefined) document.deleteIn(["config", ...at]);
+    else document.setIn(["config", ...at], document.createNode(value));
+  }
   fs.writeFileSync(file, document.toString());
 }
 

@@ -6,8 +6,9 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { parse } from "yaml";
+import { isMap, parse, parseDocument, YAMLMap } from "yaml";
 import type { Engine } from "./engine";
+import { type Cipher, cipherOf } from "./passphrase";
 
 export interface StackOptions {
   /** The folder with Pulumi.yaml. */
@@ -29,19 +30,15 @@ export interface Result {
   ms: number;
 }
 
-/** The parts of `pulumi stack export` that tests read. Secrets in it are ciphertext. */
+/** The parts of `pulumi stack export` that tests read. */
 export interface State {
   version: number;
   deployment: {
+    /** Absent before the first update. */
+    secrets_providers?: { state: { salt: string } };
     resources?: StateResource[];
     pending_operations?: { type: string; resource: StateResource }[];
   };
-}
-
-/** The file of a stack in a `file://` backend. */
-interface Checkpoint {
-  version: number;
-  checkpoint: { latest?: State["deployment"] };
 }
 
 export interface StateResource {
@@ -65,6 +62,8 @@ export class Stack {
   readonly backend: string;
   /** A copy of the project file, for commands that know no --config-file: they would write to cwd. */
   private readonly aside: string;
+  /** The project's name, as Pulumi.yaml says it. */
+  private readonly project: string;
   private runs = 0;
 
   constructor(
@@ -74,12 +73,12 @@ export class Stack {
     this.transcript = path.join(options.dir, "transcript.txt");
     this.backend = path.join(options.dir, "backend");
     this.aside = path.join(options.dir, "project");
+    this.project = projectIn(options.cwd);
     fs.mkdirSync(this.backend, { recursive: true });
     if (options.configFile === undefined) return;
     fs.mkdirSync(this.aside, { recursive: true });
     fs.copyFileSync(path.join(options.cwd, "Pulumi.yaml"), path.join(this.aside, "Pulumi.yaml"));
-    if (fs.existsSync(options.configFile))
-      fs.copyFileSync(options.configFile, path.join(this.aside, this.configName()));
+    if (fs.existsSync(options.configFile)) fs.copyFileSync(options.configFile, this.copyAside());
   }
 
   /** The environment of a run: a passphrase and a backend of the stack's own. */
@@ -91,14 +90,23 @@ export class Stack {
     });
   }
 
-  /** Creates the stack. The salt of its passphrase is added to the config file, where one is given and has none. */
-  async init(): Promise<Result> {
-    const result = await this.run(["stack", "init", "--no-select", "--secrets-provider", "passphrase"]);
-    const { configFile } = this.options;
-    if (configFile === undefined || result.code !== 0) return result;
-    const salt = saltOf(path.join(this.aside, this.configName()));
-    if (salt !== undefined && saltOf(configFile) === undefined) fs.appendFileSync(configFile, `${salt}\n`);
-    return result;
+  /**
+   * Creates the stack as `pulumi stack init` does, without a start of the CLI. The salt of its passphrase is added to the
+   * config file, where that has none.
+   */
+  async init(): Promise<void> {
+    if (fs.existsSync(this.stateFile())) throw new Error(`the stack ${this.options.stack} is there already`);
+    fs.mkdirSync(path.dirname(this.stateFile()), { recursive: true });
+    fs.writeFileSync(path.join(this.backend, ".pulumi", "meta.yaml"), "version: 1\n");
+    const stack = `organization/${this.project}/${this.options.stack}`;
+    fs.writeFileSync(this.stateFile(), JSON.stringify({ version: 0, checkpoint: { stack } }));
+    const { salt } = await this.cipher();
+    const files = [this.configFile(), ...(this.options.configFile === undefined ? [] : [this.copyAside()])];
+    for (const file of files) {
+      const text = readIfThere(file);
+      const end = text === "" || text.endsWith("\n") ? "" : "\n";
+      if (saltOf(file) === undefined) fs.appendFileSync(file, `${end}encryptionsalt: ${salt}\n`);
+    }
   }
 
   up(args: string[] = []): Promise<Result> {
@@ -122,23 +130,51 @@ export class Stack {
     return this.run(["cancel", "--yes"]);
   }
 
-  /** What `pulumi stack export` shows, read from the backend's own file: a start of the CLI costs most of a second. */
-  async exportState(): Promise<State> {
-    const { version, checkpoint } = JSON.parse(await fs.promises.readFile(this.stateFile(), "utf8")) as Checkpoint;
-    return { version, deployment: checkpoint.latest ?? {} };
+  /** What `pulumi stack export` prints: secrets are ciphertext. Read from the backend, past the CLI and the transcript. */
+  exportState(): Promise<State> {
+    return Promise.resolve(this.readState());
   }
 
-  /** The stack's outputs, as `pulumi stack output --json` shows them; a secret one is the text `[secret]`. */
-  async outputs(): Promise<Record<string, unknown>> {
-    const { resources = [] } = (await this.exportState()).deployment;
-    return shown(resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {}) as Record<string, unknown>;
+  /** The same with `--show-secrets`. */
+  async revealState(): Promise<State> {
+    const state = this.readState();
+    const cipher = await this.cipher(saltIn(state));
+    return withSecrets(state, (ciphertext) => ({
+      [SECRET_MARK]: SECRET,
+      plaintext: cipher.decrypt(ciphertext),
+    })) as State;
   }
 
-  /** Sets config; a secret value goes by stdin, since arguments are visible to the whole machine. */
+  /** What `pulumi stack output --json` prints: a secret one is the text `[secret]`. */
+  outputs(): Promise<Record<string, unknown>> {
+    return Promise.resolve(withSecrets(this.rawOutputs(), () => "[secret]") as Record<string, unknown>);
+  }
+
+  /** The same with `--show-secrets`. */
+  async revealOutputs(): Promise<Record<string, unknown>> {
+    const cipher = await this.cipher(saltIn(this.readState()));
+    const shown = withSecrets(this.rawOutputs(), (ciphertext) => JSON.parse(cipher.decrypt(ciphertext)) as unknown);
+    return shown as Record<string, unknown>;
+  }
+
+  /** Sets config; a secret value is encrypted here and not by the CLI. */
   async setConfig(key: string, value: string, options: { secret?: boolean; path?: boolean } = {}): Promise<void> {
-    const flags = [...(options.secret === true ? ["--secret"] : []), ...(options.path === true ? ["--path"] : [])];
-    const args = ["config", "set", key, ...flags, ...(options.secret === true ? [] : ["--", value])];
-    succeeded(args, await this.run(args, options.secret === true ? value : ""));
+    if (options.secret === true) return this.setSecrets({ [key]: value });
+    const args = ["config", "set", key, ...(options.path === true ? ["--path"] : []), "--", value];
+    succeeded(args, await this.run(args));
+  }
+
+  /** Writes values into the stack file as `pulumi config set --secret` does. */
+  async setSecrets(secrets: Record<string, string>): Promise<void> {
+    const cipher = await this.cipher();
+    const document = parseDocument(readIfThere(this.configFile()));
+    if (!isMap(document.get("config"))) document.set("config", new YAMLMap());
+    for (const [key, value] of Object.entries(secrets))
+      document.setIn(
+        ["config", key.includes(":") ? key : `${this.project}:${key}`],
+        document.createNode({ secure: cipher.encrypt(value) }),
+      );
+    fs.writeFileSync(this.configFile(), document.toString());
   }
 
   /** Runs to the end; a failure of the CLI is a result, not an error. */
@@ -191,14 +227,37 @@ export class Stack {
     return child;
   }
 
-  private stateFile(): string {
-    const { cwd, stack } = this.options;
-    const { name } = parse(fs.readFileSync(path.join(cwd, "Pulumi.yaml"), "utf8")) as { name: string };
-    return path.join(this.backend, ".pulumi", "stacks", name, `${stack}.json`);
-  }
-
   private configName(): string {
     return `Pulumi.${this.options.stack}.yaml`;
+  }
+
+  private configFile(): string {
+    return this.options.configFile ?? path.join(this.options.cwd, this.configName());
+  }
+
+  private copyAside(): string {
+    return path.join(this.aside, this.configName());
+  }
+
+  private stateFile(): string {
+    return path.join(this.backend, ".pulumi", "stacks", this.project, `${this.options.stack}.json`);
+  }
+
+  private cipher(salt = saltOf(this.configFile())): Promise<Cipher> {
+    return cipherOf(this.env().PULUMI_CONFIG_PASSPHRASE ?? "", salt);
+  }
+
+  private readState(): State {
+    const { version, checkpoint } = JSON.parse(fs.readFileSync(this.stateFile(), "utf8")) as {
+      version: number;
+      checkpoint: { latest?: State["deployment"] };
+    };
+    return { version, deployment: checkpoint.latest ?? {} };
+  }
+
+  private rawOutputs(): unknown {
+    const { resources = [] } = this.readState().deployment;
+    return resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {};
   }
 
   private events(): string[] {
@@ -207,18 +266,34 @@ export class Stack {
   }
 }
 
-/** The mark of a secret in a state: https://www.pulumi.com/docs/iac/concepts/secrets/ */
-export const SECRET_MARK = "4dabf18193072939515e22adb298388d";
+function projectIn(cwd: string): string {
+  const { name } = parse(fs.readFileSync(path.join(cwd, "Pulumi.yaml"), "utf8")) as { name: string };
+  return name;
+}
 
-function shown(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(shown);
-  if (SECRET_MARK in value) return "[secret]";
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, shown(part)]));
+function readIfThere(file: string): string {
+  return fs.existsSync(file) ? fs.readFileSync(file, "utf8") : "";
+}
+
+function saltIn({ deployment }: State): string | undefined {
+  return deployment.secrets_providers?.state.salt;
 }
 
 function saltOf(file: string): string | undefined {
-  return fs.existsSync(file) ? /^encryptionsalt:.*$/m.exec(fs.readFileSync(file, "utf8"))?.[0] : undefined;
+  return /^encryptionsalt: *(.*)$/m.exec(readIfThere(file))?.[1];
+}
+
+/** The mark of a secret in a state: https://www.pulumi.com/docs/iac/concepts/secrets/ */
+export const SECRET_MARK = "4dabf18193072939515e22adb298388d";
+const SECRET = "1b47061264138c4ac30d75fd1eb44270";
+
+/** A copy of a part of a state, with something in the place of each secret. */
+function withSecrets(value: unknown, instead: (ciphertext: string) => unknown): unknown {
+  if (Array.isArray(value)) return value.map((part) => withSecrets(part, instead));
+  if (typeof value !== "object" || value === null) return value;
+  if ((value as Record<string, unknown>)[SECRET_MARK] === SECRET && "ciphertext" in value)
+    return instead(String(value.ciphertext));
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withSecrets(part, instead)]));
 }
 
 function succeeded(args: string[], result: Result): Result {

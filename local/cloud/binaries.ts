@@ -2,10 +2,36 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { supervisor } from "./supervise";
 
 export interface Ids {
   uid: number;
   gid: number;
+}
+
+export interface Binaries {
+  /** The folder with `postgres` and `initdb`. */
+  bin: string;
+  /** Of the package that they are from. */
+  version: string;
+  /** Who is to run them; undefined: the caller. */
+  ids: Ids | undefined;
+}
+
+let found: Binaries | undefined;
+
+/** Looked for once a process. */
+export function postgresBinaries(): Binaries {
+  found ??= find();
+  return found;
+}
+
+function find(): Binaries {
+  const native = packagedBinaries();
+  const ids = unprivileged();
+  const manifest = fs.readFileSync(path.join(native, "..", "package.json"), "utf8");
+  const { version } = JSON.parse(manifest) as { version: string };
+  return { bin: path.join(usableBinaries(native, ids, supervisor().dir), "bin"), version, ids };
 }
 
 /** Who runs postgres when the caller is root, which it refuses to be. */

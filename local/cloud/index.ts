@@ -7,23 +7,29 @@ import { startPostgres, type LocalPostgres } from "./postgres";
 import { startTurso, type LocalTurso, type TursoOptions } from "./turso";
 import { startVault, type LocalVault, type VaultOptions } from "./vault";
 
+/** A server that a cloud can have; `workers` are those of Cloudflare, behind its API. */
+export type Need = "postgres" | "workers" | "turso" | "vault";
+export const EVERYTHING: readonly Need[] = ["postgres", "workers", "turso", "vault"];
+
 export interface CloudOptions {
+  /** What is started. @default nothing */
+  needs?: readonly Need[];
   cloudflare?: CloudflareOptions;
-  /** `false`: none. @default a group `default` with a database `rounds` */
-  turso?: TursoOptions | false;
-  /** `false`: none. @default one with a KV engine at `secret` */
-  vault?: VaultOptions | false;
+  /** @default a group `default` with a database `rounds` */
+  turso?: TursoOptions;
+  /** @default one with a KV engine at `secret` */
+  vault?: VaultOptions;
   /** Where the logs of Postgres and of Vault go, if they are to outlive the cloud. */
   logDir?: string;
 }
 
+/** Each server throws where the cloud was started without it. */
 export interface LocalCloud {
-  postgres: LocalPostgres;
-  cloudflare: LocalCloudflare;
-  /** Throws where the cloud was started without one. */
+  readonly postgres: LocalPostgres;
+  readonly cloudflare: LocalCloudflare;
   readonly turso: LocalTurso;
-  /** Throws where the cloud was started without one. */
   readonly vault: LocalVault;
+  has(need: Need): boolean;
   /** Every vendor's API that was started. */
   readonly apis: Pick<LocalCloudflare, "onCall">[];
   /** The Worker's own URL, ending in `/`. */
@@ -36,9 +42,9 @@ export interface LocalCloud {
   stop(): Promise<void>;
 }
 
-/** Keys are those of the config's `rollover:` namespace, values what belongs there. */
+/** Of what was started. Keys are those of the config's `rollover:` namespace, values what belongs there. */
 export interface CloudConfig {
-  postgres: {
+  postgres?: {
     host: string;
     port: number;
     database: string;
@@ -46,37 +52,44 @@ export interface CloudConfig {
     sslmode: "disable";
     superuser: false;
   };
-  cloudflare: { accountId: string; apiUrl: string };
+  cloudflare?: { accountId: string; apiUrl: string };
   turso?: { organization: string; apiUrl: string; databases: Record<string, { group: string }> };
   vault?: { address: string };
   workers: Record<string, { script: string; probe: string; answers: number; within: string; settle: string }>;
-  secrets: { postgresPassword: string; cloudflareApiToken: string; tursoApiToken?: string; vaultToken?: string };
+  secrets: { postgresPassword?: string; cloudflareApiToken?: string; tursoApiToken?: string; vaultToken?: string };
 }
 
+interface Servers {
+  postgres?: LocalPostgres;
+  cloudflare?: LocalCloudflare;
+  turso?: LocalTurso;
+  vault?: LocalVault;
+}
+
+/** Starts all at once; the Workers wait for Turso alone, whose address they are given. */
 export async function startCloud(options: CloudOptions = {}): Promise<LocalCloud> {
-  const started: { stop(): Promise<void> }[] = [];
+  const { needs = [], logDir } = options;
+  const servers: Servers = {};
   const stop = async (): Promise<void> => {
-    await Promise.all(started.map((server) => server.stop()));
+    await Promise.all(Object.values(servers).map((server: { stop(): Promise<void> }) => server.stop()));
   };
-  const keep = async <T extends { stop(): Promise<void> }>(starting: Promise<T>): Promise<T> => {
-    const server = await starting;
-    started.push(server);
-    return server;
+  const start = async <K extends keyof Servers>(name: K, need: Need, starting: () => Promise<Servers[K]>) => {
+    if (needs.includes(need)) servers[name] = await starting();
   };
-  try {
-    const { logDir } = options;
-    const postgres = await keep(startPostgres(logDir === undefined ? {} : { dir: logDir }));
-    const turso = options.turso === false ? undefined : await keep(startTurso(options.turso));
-    const cloudflare = await keep(startCloudflare(withVariables(options.cloudflare, turso)));
-    const vault =
-      options.vault === false
-        ? undefined
-        : await keep(startVault({ ...(logDir === undefined ? {} : { logDir }), ...options.vault }));
-    return joined(options, { postgres, cloudflare, turso, vault }, stop);
-  } catch (error) {
-    await stop();
-    throw error;
-  }
+  const turso = start("turso", "turso", () => startTurso(options.turso));
+  const outcomes = await Promise.allSettled([
+    turso,
+    start("postgres", "postgres", () => startPostgres(logDir === undefined ? {} : { dir: logDir })),
+    start("vault", "vault", () => startVault({ ...(logDir === undefined ? {} : { logDir }), ...options.vault })),
+    start("cloudflare", "workers", async () => {
+      await turso;
+      return startCloudflare(withVariables(options.cloudflare, servers.turso));
+    }),
+  ]);
+  const [failed] = outcomes.filter((outcome) => outcome.status === "rejected");
+  if (failed === undefined) return joined(options, servers, stop);
+  await stop();
+  throw failed.reason;
 }
 
 /** Where the scripts find the database `rounds`, unless they say themselves; of the usual one, how long its tokens live. */
@@ -91,19 +104,16 @@ function withVariables(options: CloudflareOptions = {}, turso: LocalTurso | unde
   };
 }
 
-function joined(
-  options: CloudOptions,
-  servers: Pick<LocalCloud, "postgres" | "cloudflare"> & {
-    turso: LocalTurso | undefined;
-    vault: LocalVault | undefined;
-  },
-  stop: () => Promise<void>,
-): LocalCloud {
+function joined(options: CloudOptions, servers: Servers, stop: () => Promise<void>): LocalCloud {
   const { postgres, cloudflare, turso, vault } = servers;
+  const had = <T>(server: T | undefined, name: Need): T => {
+    if (server === undefined) throw new Error(`this local cloud was started without ${name}: name it in \`needs\``);
+    return server;
+  };
   const scripts = Object.keys(options.cloudflare?.scripts ?? { "rounds-api": {} });
-  const workerUrl = (script: string): string => `${cloudflare.workerUrl(script)}/`;
+  const workerUrl = (script: string): string => `${had(cloudflare, "workers").workerUrl(script)}/`;
   const probeUrl = (script: string): string => `${workerUrl(script)}.well-known/rollover`;
-  const worker = (script: string): CloudConfig["workers"][string] => ({
+  const worker = (script: string) => ({
     script,
     probe: probeUrl(script),
     answers: 5,
@@ -111,37 +121,42 @@ function joined(
     settle: "1s",
   });
   return {
-    postgres,
-    cloudflare,
+    get postgres() {
+      return had(postgres, "postgres");
+    },
+    get cloudflare() {
+      return had(cloudflare, "workers");
+    },
     get turso() {
-      if (!turso) throw new Error("this local cloud was started without Turso");
-      return turso;
+      return had(turso, "turso");
     },
     get vault() {
-      if (!vault) throw new Error("this local cloud was started without Vault");
-      return vault;
+      return had(vault, "vault");
     },
+    has: (need) => (options.needs ?? []).includes(need),
     apis: [cloudflare, turso, vault].flatMap((api) => api ?? []),
     workerUrl,
     probeUrl,
     config: () => ({
-      postgres: {
-        host: postgres.host,
-        port: postgres.port,
-        database: "postgres",
-        username: postgres.admin.user,
-        sslmode: "disable",
-        superuser: false,
-      },
-      cloudflare: { accountId: cloudflare.accountId, apiUrl: cloudflare.apiUrl },
+      ...(postgres && {
+        postgres: {
+          host: postgres.host,
+          port: postgres.port,
+          database: "postgres",
+          username: postgres.admin.user,
+          sslmode: "disable",
+          superuser: false,
+        },
+      }),
+      ...(cloudflare && { cloudflare: { accountId: cloudflare.accountId, apiUrl: cloudflare.apiUrl } }),
       ...(turso && {
         turso: { organization: turso.organization, apiUrl: turso.apiUrl, databases: turso.databases() },
       }),
       ...(vault && { vault: { address: vault.address } }),
-      workers: Object.fromEntries(scripts.map((script) => [script, worker(script)])),
+      workers: cloudflare ? Object.fromEntries(scripts.map((script) => [script, worker(script)])) : {},
       secrets: {
-        postgresPassword: postgres.admin.password,
-        cloudflareApiToken: cloudflare.token,
+        ...(postgres && { postgresPassword: postgres.admin.password }),
+        ...(cloudflare && { cloudflareApiToken: cloudflare.token }),
         ...(turso && { tursoApiToken: turso.platformToken }),
         ...(vault && { vaultToken: vault.token }),
       },
@@ -152,7 +167,7 @@ function joined(
       const sql = `SET ROLE ${role};
         CREATE TABLE IF NOT EXISTS rounds (id int PRIMARY KEY);
         INSERT INTO rounds VALUES (1) ON CONFLICT DO NOTHING`;
-      await postgres.query(sql, undefined, database);
+      await had(postgres, "postgres").query(sql, undefined, database);
     },
     stop,
   };

@@ -5,14 +5,15 @@
  * The package's own class is not used: it listens for exit signals by itself, pipes the log through the parent, and
  * adds a user to the system when run as root. Here postgres runs as `nobody` when the caller is root.
  */
-import { spawn, spawnSync, type ChildProcess } from "node:child_process";
+import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import * as fs from "node:fs";
 import * as net from "node:net";
 import * as path from "node:path";
 import { Client, type QueryResult } from "pg";
-import { packagedBinaries, unprivileged, usableBinaries, type Ids } from "./binaries";
+import { postgresBinaries, type Ids } from "./binaries";
+import { copyOfPrepared } from "./postgres-data";
 import { supervisor } from "./supervise";
 
 export interface Login {
@@ -41,20 +42,21 @@ const STOP_WITHIN_MS = 10_000;
 /** Starts a fresh server. `dir`: where the log goes, if it is to outlive the server. */
 export async function startPostgres(options: { dir?: string } = {}): Promise<LocalPostgres> {
   const root = fs.mkdtempSync(path.join(supervisor().dir, "postgres-"));
-  const ids = unprivileged();
+  const { bin, ids } = postgresBinaries();
   if (ids) fs.chownSync(root, ids.uid, ids.gid);
-  const bin = path.join(usableBinaries(packagedBinaries(), ids, root), "bin");
   const data = path.join(root, "data");
-  const superuser = { user: "postgres", password: randomBytes(18).toString("base64url") };
-  initialise(path.join(bin, "initdb"), data, superuser, ids, root);
+  const prepared = await copyOfPrepared(data);
 
   const logFile = path.join(options.dir ?? root, "postgres.log");
-  const { child, port } = await launch(path.join(bin, "postgres"), data, logFile, superuser, ids, root);
-  const postgres: LocalPostgres = {
+  const { child, port } = await launch(path.join(bin, "postgres"), data, logFile, prepared.superuser, ids, root);
+  const superuser = { ...prepared.superuser, password: newPassword() };
+  const admin = { ...prepared.admin, password: newPassword() };
+  await setPasswords({ port, ...prepared.superuser, database: "postgres" }, [admin, superuser]);
+  return {
     host: "127.0.0.1",
     port,
     pid: child.pid ?? 0,
-    admin: { user: "rollover_admin", password: randomBytes(18).toString("base64url") },
+    admin,
     superuser,
     logFile,
     query: (sql, values, database = "postgres") => query({ port, ...superuser, database }, sql, values),
@@ -64,36 +66,19 @@ export async function startPostgres(options: { dir?: string } = {}): Promise<Loc
       fs.rmSync(root, { recursive: true, force: true });
     },
   };
-  await createAdmin({ port, ...superuser, database: "postgres" }, postgres.admin);
-  return postgres;
 }
 
-/** What a managed service gives its customer: facts/postgres-oauth-jws.md 1.7. */
-async function createAdmin(target: Target, admin: Login): Promise<void> {
+function newPassword(): string {
+  return randomBytes(18).toString("base64url");
+}
+
+/** Those of the prepared data are the same for every server: a server has its own, for scans that look for them. */
+async function setPasswords(target: Target, logins: Login[]): Promise<void> {
   await session(target, async (client) => {
     // The log must hold no password of ours: a leak scan would find it.
     await client.query("SET log_statement = 'none'");
-    await client.query(`CREATE ROLE ${admin.user} LOGIN CREATEROLE CREATEDB PASSWORD '${admin.password}'`);
-    await client.query(`GRANT pg_signal_backend TO ${admin.user}`);
-    await client.query(`ALTER ROLE ${admin.user} SET createrole_self_grant = 'set, inherit'`);
+    await client.query(logins.map(({ user, password }) => `ALTER ROLE ${user} PASSWORD '${password}'`).join("; "));
   });
-}
-
-function initialise(initdb: string, data: string, superuser: Login, ids: Ids | undefined, root: string): void {
-  const passwordFile = path.join(root, "password");
-  fs.writeFileSync(passwordFile, superuser.password, { mode: 0o600 });
-  if (ids) fs.chownSync(passwordFile, ids.uid, ids.gid);
-  const run = spawnSync(
-    supervisor().launcher(initdb),
-    [
-      ...["--pgdata", data, "--username", superuser.user, "--pwfile", passwordFile, "--auth", "scram-sha-256"],
-      ...["--encoding", "UTF8", "--no-locale", "--no-sync"],
-    ],
-    { ...ids, cwd: root, encoding: "utf8" },
-  );
-  fs.rmSync(passwordFile);
-  if (run.status !== 0)
-    throw new Error(`initdb failed (exit ${run.status ?? "none"}): ${run.stderr || (run.error?.message ?? "")}`);
 }
 
 /** Postgres cannot choose a free port itself; one that was taken meanwhile is tried anew, five times. */

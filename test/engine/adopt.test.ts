@@ -44,6 +44,7 @@ describe("a live system", () => {
 
   beforeAll(async () => {
     scene = await startScene({
+      needs: ["postgres", "workers"],
       credentials: { "shop-db": adopting },
       cloud: { cloudflare: { scripts: { "rounds-api": {}, "reports-api": {} } } },
     });

@@ -13,7 +13,7 @@ describe("two secrets of one Worker", () => {
   let scene: Scene;
 
   beforeAll(async () => {
-    scene = await startScene({ credentials: usualCredentials("2026-11-20") });
+    scene = await startScene({ needs: ["postgres", "workers"], credentials: usualCredentials("2026-11-20") });
     await must(scene.stack.up());
   });
   afterAll(() => scene.stop());

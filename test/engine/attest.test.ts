@@ -24,7 +24,11 @@ describe("attested before retired", () => {
   let day = 10;
 
   beforeAll(async () => {
-    scene = await startScene({ credentials: usualCredentials("2026-11-10"), worker: { settle: "3s" } });
+    scene = await startScene({
+      needs: ["postgres", "workers"],
+      credentials: usualCredentials("2026-11-10"),
+      worker: { settle: "3s" },
+    });
     await must(scene.stack.up());
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
   });

@@ -29,11 +29,10 @@ let live = "2026-11-20";
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: ["postgres", "workers"],
     credentials: usualCredentials(live),
     worker: { settle: "0s", answers: 3 },
-    cloud: { turso: false, vault: false },
   });
-  scene.edit(["rollover:turso"], undefined);
   scene.edit(["rollover:credentials", "rounds-db", "quiet"], "50ms");
   scene.stack.options.env = { GITHUB_ACTOR: "octocat", GITHUB_SHA: "c0ffee", GITHUB_RUN_ID: "42" };
   table = await startAudit(scene.cloud.postgres);

@@ -25,6 +25,7 @@ const urls = new Map<string, string>();
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: ["postgres", "workers"],
     credentials: usualCredentials(live[0] ?? ""),
     worker: { settle: "0s", answers: 3 },
   });

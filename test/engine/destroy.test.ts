@@ -12,7 +12,7 @@ describe("destroy and removed consumers", () => {
   let scene: Scene;
 
   beforeAll(async () => {
-    scene = await startScene({ credentials: usualCredentials("2026-11-20") });
+    scene = await startScene({ needs: ["postgres", "workers"], credentials: usualCredentials("2026-11-20") });
     await must(scene.stack.up());
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
   });

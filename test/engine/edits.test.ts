@@ -12,7 +12,11 @@ let scene: Scene;
 let urls: string[];
 
 beforeAll(async () => {
-  scene = await startScene({ credentials: usualCredentials(first), worker: { settle: "0s", answers: 3 } });
+  scene = await startScene({
+    needs: ["postgres", "workers"],
+    credentials: usualCredentials(first),
+    worker: { settle: "0s", answers: 3 },
+  });
   await must(scene.stack.up());
   await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
   const old = secretOf(scene, "DATABASE_URL");

@@ -20,7 +20,10 @@ beforeAll(async () => {
     { file: name, as: "TURSO_AUTH_TOKEN" },
   ];
   fs.writeFileSync(file, "# mine\nPORT=8080\n");
-  scene = await startScene({ credentials: { "rounds-turso": tokenCredential(["2026-11-20"], { deliver }) } });
+  scene = await startScene({
+    needs: ["turso", "workers"],
+    credentials: { "rounds-turso": tokenCredential(["2026-11-20"], { deliver }) },
+  });
 });
 afterAll(async () => {
   fs.rmSync(file, { force: true });

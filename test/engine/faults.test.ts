@@ -34,7 +34,7 @@ describe("faults of the Cloudflare API", () => {
 
   beforeAll(async () => {
     const credentials = { "rounds-db": { ...usualCredentials("2026-11-20")["rounds-db"], quiet: "50ms" } };
-    scene = await startScene({ credentials, worker: { settle: "0s" } });
+    scene = await startScene({ needs: ["postgres", "workers"], credentials, worker: { settle: "0s" } });
     await must(scene.stack.up());
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
     load = startLoad({ url: scene.cloud.workerUrl("rounds-api"), clients: 2 });

@@ -28,22 +28,21 @@ export function signing(
 }
 
 /** Only a Worker and a keyset: tokens of ten minutes, so that a refusal is one of the key. */
-export async function startKeysets(
-  credentials: Record<string, unknown>,
+export function startKeysets(
+  credentials: Record<string, Record<string, unknown>>,
   worker: Record<string, unknown> = {},
   cloud: CloudOptions = {},
 ): Promise<Scene> {
-  const scene = await startScene({
+  const hasBackup = Object.values(credentials).some((one) => "backup" in one);
+  return startScene({
+    needs: hasBackup ? ["workers", "vault"] : ["workers"],
     credentials,
     worker: { settle: "0s", answers: 3, within: "10s", ...worker },
     cloud: {
-      turso: false,
       cloudflare: { scripts: { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "600" } } } },
       ...cloud,
     },
   });
-  for (const unused of ["postgres", "turso"]) scene.edit([`rollover:${unused}`], undefined);
-  return scene;
 }
 
 /** A token that the Worker signs now. */

@@ -32,6 +32,7 @@ beforeAll(async () => {
   begun = Date.now();
   sampled = sampleArguments();
   scene = await startScene({
+    needs: ["postgres", "workers"],
     credentials: usualCredentials("2026-11-20"),
     worker: { settle: "0s", answers: 3, within: "2s" },
   });

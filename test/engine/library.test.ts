@@ -33,7 +33,7 @@ beforeAll(async () => {
   // Beside the example it would keep this checkout's compiler from knowing the package by its own name.
   fs.writeFileSync(path.join(cwd, "package.json"), JSON.stringify({ name: "shop", private: true, main: "index.ts" }));
   installInto(path.join(cwd, "node_modules"));
-  cloud = await startCloud({ logDir: dir, turso: false, vault: false });
+  cloud = await startCloud({ logDir: dir, needs: ["postgres", "workers"] });
   const { postgres, cloudflare, workers, secrets } = cloud.config();
   const config = {
     "shop:stamps": { "cart-key": ["2026-11-20"], "orders-db": ["2026-11-20"] },
@@ -44,9 +44,9 @@ beforeAll(async () => {
   };
   fs.writeFileSync(path.join(cwd, "Pulumi.test.yaml"), stringify({ config }));
   stack = new Stack(engine, { cwd, stack: "test", dir });
-  await must(stack.init());
-  for (const name of ["postgresPassword", "cloudflareApiToken"] as const)
-    await stack.setConfig(`rollover:${name}`, secrets[name], { secret: true });
+  await stack.init();
+  const keys = Object.entries(secrets).map(([name, secret]) => [`rollover:${name}`, secret]);
+  await stack.setSecrets(Object.fromEntries(keys) as typeof secrets);
 });
 afterAll(async () => {
   await cloud.stop();

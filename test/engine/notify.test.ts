@@ -48,7 +48,11 @@ beforeAll(async () => {
     "rounds-db": { ...login, afterRoll: PROGRAM },
     "rounds-turso": tokenCredential(["2026-11-20"]),
   };
-  scene = await startScene({ credentials, worker: { settle: "0s", answers: 3, within: "2s" } });
+  scene = await startScene({
+    needs: ["postgres", "turso", "workers"],
+    credentials,
+    worker: { settle: "0s", answers: 3, within: "2s" },
+  });
   const certificate = makeCertificate(folder);
   mail = await startMailServer({ user: "rollover", password: PASSWORD, certificate });
   hook = await startService(

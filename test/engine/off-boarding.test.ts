@@ -49,9 +49,10 @@ beforeAll(async () => {
     deliver: [{ worker: "rounds-api", as: "PARTNER_KEY" }],
   };
   scene = await startScene({
+    needs: ["postgres", "turso", "workers"],
     credentials,
     worker: { settle: "0s", answers: 3 },
-    cloud: { vault: false, cloudflare: { scripts: { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "600" } } } } },
+    cloud: { cloudflare: { scripts: { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "600" } } } } },
   });
   scene.edit(["rollover:audit"], { file });
   scene.stack.options.env = { GITHUB_ACTOR: "octocat", GITHUB_SHA: "c0ffee", GITHUB_RUN_ID: "42" };

@@ -22,7 +22,7 @@ let printed = "";
 const clients: Client[] = [];
 
 beforeAll(async () => {
-  scene = await startScene();
+  scene = await startScene({ needs: ["postgres", "turso", "workers"] });
   for (const name of ["rounds-db", "rounds-signing", "rounds-turso"]) scene.generations(name, [OLD]);
   scene.generations("session-key", ["2020-01-01"]);
   scene.edit(at("rounds-db", "output"), true);
@@ -58,8 +58,8 @@ async function plan(...args: string[]): Promise<Run> {
 
 /** Two clients that hold a session each, as the login of the current generation. */
 async function logIn(application: string): Promise<void> {
-  const { stdout } = await must(scene.stack.run(["stack", "output", "--json", "--show-secrets"]));
-  const { values } = z.object({ values: z.object({ "rounds-db": z.string() }) }).parse(JSON.parse(stdout));
+  const outputs = await scene.stack.revealOutputs();
+  const { values } = z.object({ values: z.object({ "rounds-db": z.string() }) }).parse(outputs);
   for (let count = 0; count < 2; count++) {
     const client = new Client({ connectionString: values["rounds-db"], application_name: application });
     client.on("error", () => undefined); // the server may end it first

@@ -20,6 +20,7 @@ let scene: Scene;
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: ["postgres", "turso", "workers"],
     credentials: {
       key: { kind: "random", generations: [NOW], deliver: [{ worker: "rounds-api", as: "KEY", previousAs: "KEY_2" }] },
       "rounds-db": postgres("rounds", "DATABASE_URL"),

@@ -1,7 +1,7 @@
 /** Runs `npm run plan` as a process on a scene, and finds what of the scene's secrets it printed. */
 import { spawn } from "node:child_process";
 import * as path from "node:path";
-import { must, type Scene } from "../../local/scene";
+import type { Scene } from "../../local/scene";
 
 const checkout = path.resolve(__dirname, "..", "..");
 
@@ -40,8 +40,7 @@ export function runPlan({ stack, engine }: Scene, args: string[], clock: NodeJS.
 
 /** Every text of at least 12 characters that state marks as a secret, in the clear. */
 export async function secretsIn({ stack }: Scene): Promise<string[]> {
-  const { stdout } = await must(stack.run(["stack", "export", "--show-secrets"]));
-  return [...new Set(secretsOf(JSON.parse(stdout)))];
+  return [...new Set(secretsOf(await stack.revealState()))];
 }
 
 /** `plaintext` is a secret's JSON. */

@@ -30,7 +30,10 @@ let scene: Scene;
 let printed = "";
 
 beforeAll(async () => {
-  scene = await startScene({ credentials: { "session-key": sessionKey, "rounds-db": roundsDb } });
+  scene = await startScene({
+    needs: ["postgres", "workers"],
+    credentials: { "session-key": sessionKey, "rounds-db": roundsDb },
+  });
 });
 afterAll(() => scene.stop());
 

@@ -5,6 +5,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { parseDocument } from "yaml";
+import { EVERYTHING } from "../../local/cloud";
 import { must, type Scene, startScene } from "../../local/scene";
 import { Stack } from "../../local/stack";
 import { statusOf } from "./tokens";
@@ -15,6 +16,7 @@ let scene: Scene;
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: EVERYTHING,
     cloud: {
       cloudflare: { scripts: { "rounds-api": {}, "rounds-api-staging": {} } },
       turso: {
@@ -111,15 +113,15 @@ async function stackOf(name: string, cwd: string): Promise<Stack> {
     for (const [key, value] of Object.entries(values))
       if (document.hasIn(["config", ...at])) document.setIn(["config", ...at, key], value);
   };
-  fill(["rollover:postgres"], { host: postgres.host, port: postgres.port, sslmode: postgres.sslmode });
-  fill(["rollover:cloudflare"], cloudflare);
+  fill(["rollover:postgres"], { host: postgres?.host, port: postgres?.port, sslmode: postgres?.sslmode });
+  fill(["rollover:cloudflare"], { ...cloudflare });
   fill(["rollover:turso"], { organization: turso?.organization, apiUrl: turso?.apiUrl });
   fill(["rollover:vault"], { ...vault });
   const script = document.getIn(["config", "rollover:workers", "rounds-api", "script"]);
   fill(["rollover:workers", "rounds-api"], { probe: workers[String(script)]?.probe });
   fs.writeFileSync(configFile, document.toString());
   const made = new Stack(scene.engine, { cwd, stack: name, configFile, dir });
-  await must(made.init());
+  await made.init();
   return made;
 }
 

@@ -31,11 +31,10 @@ describe("a Worker's code and rate limits", () => {
       deliver: [{ worker: "rounds-api", as: "SESSION_KEY" }],
     };
     scene = await startScene({
+      needs: ["workers"],
       credentials: { "session-key": key },
-      cloud: { turso: false, vault: false, cloudflare: { scripts: {} } },
+      cloud: { cloudflare: { scripts: {} } },
     });
-    // Of the file that every scene begins with.
-    scene.edit(["rollover:turso"], undefined);
     scene.edit(["rollover:workers"], {
       "rounds-api": {
         settle: "0s",

@@ -46,7 +46,7 @@ beforeAll(async () => {
   const entry = source("index.ts", worker);
   const dual = source("dual.ts", patch(worker, dualPage.take("diff", /dualKeys/)));
   cloud = await startCloud({
-    turso: false,
+    needs: ["postgres", "workers", "vault"],
     cloudflare: { scripts: { "rounds-api": { entry }, gateway: { entry }, "pages-api": { entry: dual } } },
   });
   reader = new Reader(dir, engine, cloud);

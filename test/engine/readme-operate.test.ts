@@ -29,7 +29,7 @@ beforeAll(async () => {
   const engine = await prepareEngine();
   dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-readme-operate-"));
   cloneInto(dir);
-  cloud = await startCloud({ turso: false, vault: false });
+  cloud = await startCloud({ needs: ["postgres", "workers"] });
   mail = await startMailServer({ user: "rollover@example.com", password: PASSWORD });
   reader = new Reader(dir, engine, cloud);
   for (const key of ["turso", "vault"]) set([`rollover:${key}`], undefined);
@@ -51,9 +51,12 @@ it("a policy, an audit's table and a mail server are set up as the pages say", a
   const statements = auditPage.take("sql", /CREATE ROLE rollover_audit/);
   const login = (_line: string, name: string) => `ALTER ROLE ${name} PASSWORD '${PASSWORD}';`;
   await cloud.postgres.query(statements.replaceAll(/^\\password (\w+)$/gm, login), undefined, "audit");
-  const { host, port, sslmode } = cloud.config().postgres;
+  const { postgres } = cloud.config();
   const audit = settings(auditPage.take("yaml", /^rollover:audit/), "rollover:audit");
-  set(["rollover:audit"], { ...(audit as object), host, port, sslmode });
+  set(["rollover:audit"], {
+    ...(audit as object),
+    ...{ host: postgres?.host, port: postgres?.port, sslmode: postgres?.sslmode },
+  });
   const notify = settings(notifyPage.take("yaml", /rollover:notify/), "rollover:notify") as { email: object };
   set(["rollover:notify"], { ...notify, notice: "0s", email: { ...notify.email, host: "127.0.0.1", port: mail.port } });
 

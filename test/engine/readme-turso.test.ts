@@ -6,7 +6,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { type LocalCloud, startCloud } from "../../local/cloud";
+import { EVERYTHING, type LocalCloud, startCloud } from "../../local/cloud";
 import { SCOPES, type Scope } from "../../local/cloud/turso";
 import { claimsOf, runSql } from "../../local/cloud/turso/client";
 import { prepareEngine } from "../../local/engine";
@@ -31,7 +31,7 @@ beforeAll(async () => {
     rounds: { group: "production" },
     ...{ a: { group: "customer-a" }, b: { group: "customer-b" } },
   };
-  cloud = await startCloud({ turso: { databases } });
+  cloud = await startCloud({ needs: EVERYTHING, turso: { databases } });
   reader = new Reader(dir, engine, cloud);
 });
 afterAll(async () => {

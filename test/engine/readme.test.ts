@@ -7,7 +7,7 @@ import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDocument } from "yaml";
-import { type LocalCloud, startCloud } from "../../local/cloud";
+import { EVERYTHING, type LocalCloud, startCloud } from "../../local/cloud";
 import { prepareEngine } from "../../local/engine";
 import { cloneInto, Reader, Readme } from "../support/readme";
 import { runSql } from "../../local/cloud/turso/client";
@@ -32,7 +32,11 @@ beforeAll(async () => {
   const entry = path.join(dir, "worker/index.ts");
   fs.writeFileSync(entry, readme.take("ts", /rolloverProbe/));
   const databases = { rounds: { group: "production" }, "dev-db": { group: "development" } };
-  cloud = await startCloud({ cloudflare: { scripts: { "rounds-api": { entry } } }, turso: { databases } });
+  cloud = await startCloud({
+    needs: EVERYTHING,
+    cloudflare: { scripts: { "rounds-api": { entry } } },
+    turso: { databases },
+  });
   reader = new Reader(dir, engine, cloud);
 });
 

@@ -114,7 +114,7 @@ describe("npm run rehearse", () => {
   );
 
   it("calls failed requests and a failed update problems, and stops there", async () => {
-    const scene = await startScene();
+    const scene = await startScene({ needs: ["postgres", "turso", "workers"] });
     try {
       await bringUp(scene);
       await scene.cloud.postgres.query(`DO $$ BEGIN

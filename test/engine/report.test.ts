@@ -25,11 +25,10 @@ let printed = "";
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: ["postgres", "workers"],
     credentials: usualCredentials(OLD),
     worker: { settle: "0s", answers: 3 },
-    cloud: { turso: false, vault: false },
   });
-  scene.edit(["rollover:turso"], undefined);
   scene.edit(["rollover:audit"], { file: `${folder}/local.jsonl` });
   scene.edit(["rollover:policy"], { maxAge: { default: "3650d" }, overlap: "8d" });
   scene.stack.options.env = { GITHUB_ACTOR: "octocat", GITHUB_SHA: "c0ffee" };

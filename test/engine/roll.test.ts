@@ -15,7 +15,7 @@ describe("one stamp in the config, under load", () => {
   const keys: Record<string, string> = {};
 
   beforeAll(async () => {
-    scene = await startScene({ credentials: usualCredentials("2026-11-20") });
+    scene = await startScene({ needs: ["postgres", "workers"], credentials: usualCredentials("2026-11-20") });
     await must(scene.stack.up());
     await settled(scene);
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });

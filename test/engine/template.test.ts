@@ -30,7 +30,7 @@ beforeAll(async () => {
   const files = execFileSync("git", list, { cwd: checkout, encoding: "utf8" }).split("\0");
   for (const name of files.filter((one) => one !== "" && fs.existsSync(path.join(checkout, one))))
     fs.cpSync(path.join(checkout, name), path.join(dir, "clone", name));
-  cloud = await startCloud({ logDir: dir, turso: false, vault: false });
+  cloud = await startCloud({ logDir: dir, needs: ["postgres", "workers"] });
   fs.mkdirSync(project);
   stack = new Stack(engine, { cwd: project, stack: "first", dir });
 });

@@ -20,6 +20,7 @@ let live = ["2026-11-20"];
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: ["turso", "workers"],
     credentials: { "rounds-turso": tokenCredential(["2026-11-20"]) },
     worker: { settle: "0s", answers: 3 },
   });

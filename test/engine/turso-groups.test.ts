@@ -39,6 +39,7 @@ beforeAll(async () => {
     }),
   ]);
   scene = await startScene({
+    needs: ["turso", "workers"],
     credentials: Object.fromEntries(credentials) as Record<string, unknown>,
     worker: { settle: "0s", answers: 3 },
     cloud: { turso: { databases } },

@@ -24,6 +24,7 @@ let crashes: Crashes;
 beforeAll(async () => {
   const to = (as: string) => [{ worker: "rounds-api", as }];
   scene = await startScene({
+    needs: ["turso", "workers"],
     credentials: {
       "rounds-turso": tokenCredential(["2026-11-20"]),
       "notes-turso": tokenCredential(["2026-11-20"], { database: "notes", deliver: to("NOTES_TOKEN") }),

@@ -15,6 +15,7 @@ let counter = 1;
 beforeAll(async () => {
   const to = (as: string) => ({ deliver: [{ worker: "rounds-api", as }] });
   scene = await startScene({
+    needs: ["turso", "workers"],
     cloud: { turso: { databases: { rounds: { group: "default" }, scores: { group: "default" } } } },
     worker: { settle: "0s" },
     credentials: {

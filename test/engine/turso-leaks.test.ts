@@ -21,6 +21,7 @@ const platform: string[] = [];
 beforeAll(async () => {
   sampled = sampleArguments();
   scene = await startScene({
+    needs: ["turso", "workers"],
     credentials: { "rounds-turso": tokenCredential(["2026-11-20"], { output: true }) },
     worker: { settle: "0s", answers: 3, within: "2s" },
   });

@@ -13,6 +13,7 @@ let scene: Scene;
 
 beforeAll(async () => {
   scene = await startScene({
+    needs: ["turso", "workers"],
     credentials: { "rounds-turso": tokenCredential(["2026-11-20"]) },
     worker: { settle: "0s", answers: 3 },
     cloud: { turso: { databases: { rounds: { group: "default" }, notes: { group: "other" } } } },

@@ -9,7 +9,10 @@ let scene: Scene;
 const tokens: Record<string, string> = {};
 
 beforeAll(async () => {
-  scene = await startScene({ credentials: { "rounds-turso": tokenCredential(["2026-11-20"]) } });
+  scene = await startScene({
+    needs: ["turso", "workers"],
+    credentials: { "rounds-turso": tokenCredential(["2026-11-20"]) },
+  });
 });
 afterAll(async () => {
   await scene.stop();

@@ -13,7 +13,7 @@ let cf: LocalCloudflare;
 let databaseUrl = "";
 
 beforeAll(async () => {
-  cloud = await startCloud();
+  cloud = await startCloud({ needs: ["postgres", "workers"] });
   cf = cloud.cloudflare;
   const { query, port } = cloud.postgres;
   await query("CREATE ROLE rounds_owner NOLOGIN");

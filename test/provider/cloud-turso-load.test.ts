@@ -12,7 +12,7 @@ import { callTurso, mintToken, runSql } from "../../local/cloud/turso/client";
 describe("in the local cloud", { timeout: 60_000 }, () => {
   let cloud: LocalCloud;
   beforeAll(async () => {
-    cloud = await startCloud();
+    cloud = await startCloud({ needs: ["turso", "workers"] });
   }, 60_000);
   afterAll(() => cloud.stop(), 30_000);
   const ask = async (query = ""): Promise<unknown> =>

@@ -12,7 +12,10 @@ let cf: LocalCloudflare;
 
 beforeAll(async () => {
   // Without Turso no variable of the local cloud itself is among the names that are counted.
-  cloud = await startCloud({ turso: false, cloudflare: { scripts: { "rounds-api": { vars: { PLAIN: "plain" } } } } });
+  cloud = await startCloud({
+    needs: ["postgres", "workers"],
+    cloudflare: { scripts: { "rounds-api": { vars: { PLAIN: "plain" } } } },
+  });
   cf = cloud.cloudflare;
 }, 60_000);
 afterAll(() => cloud.stop(), 30_000);
@@ -224,21 +227,23 @@ describe("Postgres", () => {
 
 describe("what a stack needs", () => {
   it("names the servers that run", async () => {
-    const config = cloud.config();
+    const { postgres, cloudflare, workers, secrets: own } = cloud.config();
     const client = new Client({
-      host: config.postgres.host,
-      port: config.postgres.port,
-      database: config.postgres.database,
-      user: config.postgres.username,
-      password: config.secrets.postgresPassword,
+      host: postgres?.host,
+      port: postgres?.port,
+      database: postgres?.database,
+      user: postgres?.username,
+      password: own.postgresPassword,
     });
     await client.connect();
     await client.end();
-    const { apiUrl, accountId } = config.cloudflare;
-    const answer = await fetch(`${apiUrl}/accounts/${accountId}/workers/scripts/rounds-api/secrets`, {
-      headers: { authorization: `Bearer ${config.secrets.cloudflareApiToken}` },
-    });
+    const answer = await fetch(
+      `${cloudflare?.apiUrl ?? ""}/accounts/${cloudflare?.accountId ?? ""}/workers/scripts/rounds-api/secrets`,
+      {
+        headers: { authorization: `Bearer ${own.cloudflareApiToken}` },
+      },
+    );
     expect(answer.status).toBe(200);
-    expect((await fetch(config.workers["rounds-api"]?.probe ?? "")).status).toBe(404);
+    expect((await fetch(workers["rounds-api"]?.probe ?? "")).status).toBe(404);
   });
 });

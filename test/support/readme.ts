@@ -198,8 +198,8 @@ export class Reader {
         for (const [key, value] of Object.entries(values))
           if (document.hasIn(["config", ...at])) document.setIn(["config", ...at, key], value);
       };
-      fill(["rollover:postgres"], { host: postgres.host, port: postgres.port, sslmode: postgres.sslmode });
-      fill(["rollover:cloudflare"], cloudflare);
+      fill(["rollover:postgres"], { host: postgres?.host, port: postgres?.port, sslmode: postgres?.sslmode });
+      fill(["rollover:cloudflare"], { ...cloudflare });
       fill(["rollover:turso"], { organization: turso?.organization, apiUrl: turso?.apiUrl });
       fill(["rollover:vault"], { ...vault });
       fill(["rollover:workers", "rounds-api"], { probe: workers["rounds-api"]?.probe, answers: 5, settle: "0s" });

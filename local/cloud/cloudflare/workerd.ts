@@ -3,7 +3,6 @@ import { build } from "esbuild";
 import * as http from "node:http";
 import { createRequire } from "node:module";
 import type { Readable } from "node:stream";
-import { Miniflare, NoOpLog } from "miniflare";
 import { supervisor } from "../supervise";
 
 export interface Instance {
@@ -34,6 +33,9 @@ export const STANDARD_RUNTIME: Runtime = {
   compatibilityFlags: ["nodejs_compat"],
   rateLimits: {},
 };
+
+/** Loaded when the first Worker starts: it costs more than every other server's start. */
+const miniflare = () => import("miniflare");
 
 /** The binary that miniflare brings. */
 const { default: workerd } = createRequire(require.resolve("miniflare"))("workerd") as { default: string };
@@ -74,6 +76,7 @@ export async function boot(
   bindings: Record<string, string>,
   { compatibilityDate, compatibilityFlags, rateLimits }: Runtime,
 ): Promise<Instance> {
+  const { Miniflare, NoOpLog } = await miniflare();
   process.env.MINIFLARE_WORKERD_PATH = supervisor().launcher(workerd);
   let output = "";
   const { TMPDIR } = process.env;
