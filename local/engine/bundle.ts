@@ -14,6 +14,7 @@ const ENTRIES = [
   "plugins/cloudflare",
   "plugins/command",
 ];
+const PRELOADED = ["engine/lifeline.cjs", "engine/deferred.cjs"];
 /** All of their sources lie here; a build that finds another one fails. */
 const FOLDERS = ["engine", "plugins"];
 /** Long enough for whatever was started from an older bundle to have read it. */
@@ -43,6 +44,8 @@ export async function bundleHelpers(local: string, home: string): Promise<string
     metafile: true,
     logLevel: "silent", // what is wrong is thrown
   });
+  // The host hands each program what lies beside itself.
+  for (const file of PRELOADED) fs.copyFileSync(path.join(local, file), path.join(partial, file));
   const stranger = Object.keys(metafile.inputs).find((file) => !isHashed(file));
   if (stranger !== undefined) throw new Error(`${stranger} is bundled, but an edit of it would make no new bundle`);
   removeOld(bundles);
@@ -63,7 +66,7 @@ function hashOf(local: string): string {
   const sources = FOLDERS.flatMap((folder) =>
     fs
       .readdirSync(path.join(local, folder), { encoding: "utf8", recursive: true })
-      .filter((file) => file.endsWith(".ts"))
+      .filter((file) => /\.c?[jt]s$/.test(file))
       .map((file) => path.join(local, folder, file)),
   );
   const hash = crypto.createHash("sha256");
