@@ -2,6 +2,7 @@
 // it hands out, under mocks. Not proven: SQL, proofs and retirement (test/engine), nor the official plugin.
 import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 import { expect, it } from "vitest";
 import { PostgresRole } from "../../components";
 import type { PostgresCredential, PostgresServer } from "../../components";
@@ -193,13 +194,31 @@ it("hands out the filled template as a secret, percent-encoded, and public tags"
   });
 });
 
+it("hands out each URL no sooner than its own login is proven, which is when its resource is made", async () => {
+  const { children } = await declare({}, (role) => {
+    for (const { stamp, value } of role.generations)
+      new random.RandomId(`consumer-${stamp}`, { byteLength: 8, keepers: { value } }, { parent: role });
+  });
+  for (const stamp of credential.generations)
+    expect(find(children, `random:index/randomId:RandomId consumer-${stamp}`).after).toEqual([
+      `${LOGIN} rounds-db@${stamp}`,
+      `${PASSWORD} rounds-db@${stamp}`,
+    ]);
+});
+
 /** Registers the usual credential with a change; the component itself and the provider are left out of `children`. */
-async function declare(change: Partial<PostgresCredential>): Promise<{ role: PostgresRole; children: Registered[] }> {
+async function declare(
+  change: Partial<PostgresCredential>,
+  also: (role: PostgresRole) => void = () => undefined,
+): Promise<{ role: PostgresRole; children: Registered[] }> {
   const made: PostgresRole[] = [];
   const registered = await registeredBy(() => {
     const provider = new postgresql.Provider("postgres", { host: server.host });
     const consumers = pulumi.output([consumer]);
-    made.push(new PostgresRole("rounds-db", { credential: { ...credential, ...change }, server, consumers, provider }));
+    const args = { credential: { ...credential, ...change }, server, consumers, provider };
+    const role = new PostgresRole("rounds-db", args);
+    also(role);
+    made.push(role);
   });
   const [role] = made;
   if (!role) throw new Error("no component was made");

@@ -144,14 +144,22 @@ describe("the Workers of a keyset", () => {
     fc.assert(
       fc.property(fc.shuffledSubarray(names, { minLength: 4 }), fc.array(share, { maxLength: 4 }), (order, shared) => {
         const found = deliveryOrder(order, shared);
+        for (const name of names) expect(verifiersOf(name, shared)).toEqual(waitsFor(name));
         if (found) {
           expect([...found].sort()).toEqual(names);
           for (const [at, name] of found.entries())
-            for (const verifier of verifiersOf(name, shared)) expect(found.indexOf(verifier)).toBeLessThan(at);
+            for (const verifier of waitsFor(name)) expect(found.indexOf(verifier)).toBeLessThan(at);
         } else expect(names.some((name) => reaches(name, name))).toBe(true);
 
+        /** Those that verify what it signs, by what was drawn. */
+        function waitsFor(name: string): string[] {
+          const signed = shared.filter(({ deliver }) => deliver.some((to) => to.worker === name && !to.verifyOnly));
+          const all = signed.flatMap(({ deliver }) => deliver.map(({ worker }) => worker));
+          return [...new Set(all)].filter((one) => one !== name).sort();
+        }
+
         function reaches(from: string, to: string, seen: string[] = []): boolean {
-          return verifiersOf(from, shared).some(
+          return waitsFor(from).some(
             (next) => next === to || (!seen.includes(next) && reaches(next, to, [...seen, next])),
           );
         }

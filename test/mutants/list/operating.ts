@@ -1,0 +1,163 @@
+/** Audit, notices, programs after a roll, and the commands that plan and edit a rotation. */
+import type { Mutant } from "../mutant";
+
+const RECORDED = "components/audit/recorded.ts";
+const RECORDS = "components/audit/records.ts";
+const CREDENTIAL = "operations/stack-file/credential.ts";
+
+const recorded = ["test/unit/audit-recorded.test.ts", "test/unit/audit-trouble.test.ts"];
+const table = ["test/provider/audit-table.test.ts"];
+const chain = ["test/unit/audit-chain.test.ts"];
+const told = ["test/provider/notify.test.ts"];
+const afterRoll = ["test/component/after-roll.test.ts"];
+
+export const operatingMutants: readonly Mutant[] = [
+  {
+    id: "audit-without-begun",
+    guarantee: "G8",
+    fault: "an audit has no row of what a crashed update had begun",
+    file: RECORDED,
+    text: `if (steps.length > 0 && kind !== "Completion") await begin(kind, steps, name, mends, recording);`,
+    becomes: "await Promise.resolve([begin, mends]);",
+    tests: recorded,
+    named: "is recorded before it begins and when it has ended",
+  },
+  {
+    id: "audit-cannot-veto",
+    guarantee: "G8",
+    fault: "a credential is changed though its record is required and cannot be written",
+    file: RECORDS,
+    text: "if (journal?.required !== true || mends || memory.isOutage) {",
+    becomes: "if (journal !== undefined || mends || memory.isOutage) {",
+    tests: recorded,
+    named: "is not begun where its record is required",
+  },
+  {
+    id: "audit-vetoes-the-mending",
+    guarantee: "G2",
+    fault: "a dead audit keeps consumers from the token that ends their outage",
+    file: RECORDS,
+    text: "if (journal?.required !== true || mends || memory.isOutage) {",
+    becomes: "if (journal?.required !== true) {",
+    tests: recorded,
+  },
+  {
+    id: "audit-takes-left-for-dead",
+    guarantee: "G6",
+    fault: "what config leaves behind alive is recorded as withdrawn",
+    file: RECORDED,
+    text: "if (call && left) call.isLeft = true;",
+    becomes: "if (call && left) call.isLeft = false;",
+    tests: recorded,
+    named: "leaves a credential behind",
+  },
+  {
+    id: "audit-untried-proven",
+    guarantee: "G6",
+    fault: "a retirement that tried nothing is recorded as proven",
+    file: "components/audit/outcome.ts",
+    text: `proven: outs["proven"] === true, error: ""`,
+    becomes: `proven: outs["proven"] !== undefined, error: ""`,
+    tests: recorded,
+  },
+  {
+    id: "audit-error-whole",
+    guarantee: "G7",
+    fault: "an error goes into a record whole, with whatever follows its first line",
+    file: RECORDS,
+    text: `.slice(0, 300);`,
+    becomes: `.slice(0, 3000);`,
+    tests: recorded,
+    named: "that fails is recorded and told by the first line of its error",
+  },
+  {
+    id: "audit-chain-broken",
+    guarantee: "G8",
+    fault: "a row may follow another one than it was written behind",
+    file: "components/audit/chain.ts",
+    text: "if (follows && row.previous !== last.hash)",
+    becomes: `if (follows && row.previous === "" && last.hash !== "")`,
+    tests: chain,
+  },
+  {
+    id: "audit-row-rewritten",
+    guarantee: "G8",
+    fault: "a row that was changed afterwards is not found",
+    file: "components/audit/chain.ts",
+    text: "if (row.hash !== hashOf(",
+    becomes: "if (row.hash.length !== 64 && row.hash !== hashOf(",
+    tests: chain,
+  },
+  {
+    id: "audit-looks-at-secrets",
+    guarantee: "G7",
+    fault: "a record of a Turso token holds the token",
+    file: "components/audit/steps.ts",
+    text: `return becomes || !olds.proven ? [step(credential, "prove", { to: [stamp], proven: true })] : [];`,
+    becomes: `return becomes || !olds.proven ? [step(credential, "prove", { to: [stamp], proven: true, expires: olds.jwt })] : [];`,
+    tests: ["test/unit/audit-steps.test.ts"],
+  },
+  {
+    id: "notice-holds-up-an-emergency",
+    guarantee: "G2",
+    fault: "a rollback waits for the notice, and its consumers with it",
+    file: "components/notify/announcement.provider.ts",
+    text: "|| from.indexOf(current) > 0;",
+    becomes: "|| from.indexOf(current) > 9;",
+    tests: ["test/unit/notify-wait.test.ts"],
+  },
+  {
+    id: "after-roll-prints",
+    guarantee: "G7",
+    fault: "what a program after a roll prints, perhaps the secret, stands in the update's output",
+    file: "components/command/after-roll.ts",
+    text: "</dev/null >/dev/null 2>&1`",
+    becomes: "</dev/null`",
+    tests: afterRoll,
+  },
+  {
+    id: "after-roll-has-the-passphrase",
+    guarantee: "G7",
+    fault: "a program after a roll gets the passphrase of every secret",
+    file: "components/command/after-roll.ts",
+    text: `"PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE",`,
+    becomes: `"PULUMI_CONFIG_PASSPHRASE_FILE",`,
+    tests: afterRoll,
+  },
+  {
+    id: "after-roll-at-once",
+    guarantee: "G5",
+    fault: "a program after a roll runs before the consumers have attested",
+    file: "components/command/after-roll.ts",
+    text: "dependsOn: after,",
+    becomes: "dependsOn: after.slice(0, 0),",
+    tests: afterRoll,
+  },
+  {
+    id: "retires-the-current",
+    guarantee: "G5",
+    fault: "rotate --retire takes the current stamp out",
+    file: CREDENTIAL,
+    text: "if (stamps.length < 2 || !last || stamp === undefined) throw onlyStamp(name);",
+    becomes: "if (!last || stamp === undefined) throw onlyStamp(name);",
+    tests: ["test/unit/rotate.test.ts"],
+  },
+  {
+    id: "retire-forgets-a-token",
+    guarantee: "G6",
+    fault: "a Turso stamp that leaves its list is not kept under `retired`, though its token works",
+    file: CREDENTIAL,
+    text: "stamps: [...(moved ? [moved.stamp] : []), ...kept],",
+    becomes: "stamps: kept,",
+    tests: ["test/unit/rotate-turso.test.ts"],
+  },
+  {
+    id: "stamp-used-again",
+    guarantee: "G8",
+    fault: "a roll takes a stamp that is retired and whose token lives",
+    file: CREDENTIAL,
+    text: "const stamp = nextFor(name, [...stamps, ...taken], today);",
+    becomes: "const stamp = nextFor(name, stamps, today);",
+    tests: ["test/unit/rotate-turso.test.ts"],
+  },
+];
