@@ -7,7 +7,6 @@ const KEYSET = "components/keyset/keyset.ts";
 
 const steps = ["test/unit/keyset-steps.test.ts"];
 const declared = ["test/component/keyset.test.ts"];
-const kept = ["test/provider/vault-key.test.ts"];
 const random = ["test/component/random-secret.test.ts"];
 
 export const keysetMutants: readonly Mutant[] = [

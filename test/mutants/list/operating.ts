@@ -6,9 +6,7 @@ const RECORDS = "components/audit/records.ts";
 const CREDENTIAL = "operations/stack-file/credential.ts";
 
 const recorded = ["test/unit/audit-recorded.test.ts", "test/unit/audit-trouble.test.ts"];
-const table = ["test/provider/audit-table.test.ts"];
 const chain = ["test/unit/audit-chain.test.ts"];
-const told = ["test/provider/notify.test.ts"];
 const afterRoll = ["test/component/after-roll.test.ts"];
 
 export const operatingMutants: readonly Mutant[] = [

@@ -3,9 +3,6 @@ import type { Mutant } from "../mutant";
 
 const ORGANIZATION = "components/turso/turso-organization.ts";
 
-const faults = ["test/provider/turso-api-faults.test.ts"];
-const edits = ["test/provider/turso-edits.test.ts"];
-const tokens = ["test/provider/turso-edits-tokens.test.ts"];
 const declared = ["test/component/turso.test.ts"];
 
 export const tursoMutants: readonly Mutant[] = [

@@ -4,7 +4,6 @@ import type { Mutant } from "../mutant";
 const CONSUMER = "components/cloudflare/worker-consumer.ts";
 const SECRETS = "components/cloudflare/worker-secrets.ts";
 
-const delivered = ["test/provider/worker-secrets.test.ts"];
 const declared = ["test/component/worker-secrets.test.ts"];
 
 export const workerMutants: readonly Mutant[] = [
