@@ -1,4 +1,5 @@
 import tseslint from "typescript-eslint";
+import { clock } from "./eslint.clock.mjs";
 import { directions } from "./eslint.directions.mjs";
 
 export default tseslint.config(
@@ -16,4 +17,5 @@ export default tseslint.config(
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
     },
   },
+  ...clock,
 );

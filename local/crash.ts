@@ -146,9 +146,9 @@ function killAll(pids: number[]): void {
 }
 
 async function ended(pids: number[], withinMs: number): Promise<boolean> {
-  const until = Date.now() + withinMs;
+  const until = performance.now() + withinMs;
   while (pids.some(isAlive)) {
-    if (Date.now() > until) return false;
+    if (performance.now() > until) return false;
     await pause(10);
   }
   return true;

@@ -179,7 +179,7 @@ export class Stack {
 
   /** Runs to the end; a failure of the CLI is a result, not an error. */
   run(args: string[], input = ""): Promise<Result> {
-    const begun = Date.now();
+    const begun = performance.now();
     const child = this.spawn(args);
     child.stdin.end(input);
     let stdout = "";
@@ -189,7 +189,7 @@ export class Stack {
     return new Promise((resolve, reject) => {
       child.once("error", reject);
       child.once("close", (code) => {
-        resolve({ code: code ?? -1, stdout, stderr, ms: Date.now() - begun });
+        resolve({ code: code ?? -1, stdout, stderr, ms: Math.round(performance.now() - begun) });
       });
     });
   }

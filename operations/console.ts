@@ -14,11 +14,11 @@ export function say(line: string): void {
 
 /** Runs `work` with a line at its begin and one every 5 s until it ends; `detail` is added to the later ones. */
 export async function during<T>(what: string, work: () => Promise<T>, detail: () => string = () => ""): Promise<T> {
-  const begun = Date.now();
+  const begun = performance.now();
   say(what);
   const timer = setInterval(() => {
     const rest = detail();
-    say(`  still ${Math.round((Date.now() - begun) / 1000)} s${rest === "" ? "" : `, ${rest}`}`);
+    say(`  still ${Math.round((performance.now() - begun) / 1000)} s${rest === "" ? "" : `, ${rest}`}`);
   }, STILL_BUSY_MS);
   try {
     return await work();

@@ -49,12 +49,12 @@ function program(): Command {
 }
 
 /** Returns the exit code. */
-export async function main(args: readonly string[]): Promise<number> {
+export async function main(args: readonly string[], now: Date): Promise<number> {
   const command = program();
   const code = parsed(command, args);
   if (code !== undefined) return code;
   const { stack, cwd, configFile, format, json, base } = command.opts<Options>();
-  const plan = describePlan(await readFacts({ cwd, stack, configFile, base }));
+  const plan = describePlan(await readFacts({ cwd, stack, configFile, base }, now));
   if (json) jsonLine(plan);
   else process.stdout.write(format === "json" ? `${JSON.stringify(plan, undefined, 2)}\n` : toMarkdown(plan));
   return exitCodeOf(plan);
@@ -67,6 +67,4 @@ export function exitCodeOf({ outcome, policy }: Pick<Plan, "outcome" | "policy">
   return policy.overdueBefore.length > 0 || (policy.enforce && policy.overdue.length > 0) ? 7 : 0;
 }
 
-if (require.main === module) {
-  exitWith(() => main(process.argv.slice(2)));
-}
+if (require.main === module) exitWith(() => main(process.argv.slice(2), new Date()));

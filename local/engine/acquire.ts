@@ -158,9 +158,9 @@ export async function fromGo(search: Search): Promise<Acquired> {
   const partial = path.join(search.engines, `partial-${process.pid}`);
   fs.mkdirSync(partial);
   search.log(`building v${GO_VERSION} from its Go module with Go ${goVersion}; about 3 minutes, once`);
-  const begun = Date.now();
+  const begun = performance.now();
   const busy = setInterval(() => {
-    search.log(`still building, ${Math.round((Date.now() - begun) / 1000)} s`);
+    search.log(`still building, ${Math.round((performance.now() - begun) / 1000)} s`);
   }, STILL_BUSY_MS);
   const flags = `-s -w -X ${GO_VERSION_VARIABLE}=v${GO_VERSION}`;
   const build = await run(

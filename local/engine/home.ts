@@ -6,6 +6,7 @@ import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
+import { machineNow, ownClock } from "./as-of";
 import { bundleHelpers } from "./bundle";
 import { lastLine, run } from "./process";
 
@@ -30,6 +31,7 @@ export function engineEnvironment(home: string, folders: string[]): NodeJS.Proce
   );
   return {
     ...inherited,
+    ...ownClock(),
     PATH: [...folders, path.dirname(process.execPath), process.env["PATH"] ?? ""].join(path.delimiter),
     PULUMI_HOME: home,
     PULUMI_IGNORE_AMBIENT_PLUGINS: "1",
@@ -120,7 +122,7 @@ function linkOfficial(homes: string[], target: string): boolean {
 /** Tries the official download once a day, into a home of its own so that a stand-in in use is not disturbed. */
 async function download(plan: PluginPlan, home: string, name: string, version: string): Promise<boolean> {
   const mark = path.join(plan.home, `no-download-${name}-v${version}`);
-  if (fs.existsSync(mark) && Date.now() - fs.statSync(mark).mtimeMs < RETRY_AFTER_MS) return false;
+  if (fs.existsSync(mark) && machineNow() - fs.statSync(mark).mtimeMs < RETRY_AFTER_MS) return false;
   plan.log(`fetching the official plugin ${name} v${version}`);
   const env = { ...plan.env, PULUMI_HOME: home };
   const args = ["plugin", "install", "resource", name, `v${version}`, "--non-interactive", "--color", "never"];

@@ -7,6 +7,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { machineNow } from "./as-of";
 
 const HEARTBEAT_MS = 5_000;
 /** An owner on another machine or in another container counts as dead after this long without a heartbeat. */
@@ -32,7 +33,7 @@ export async function withLock<T>(folder: string, options: LockOptions, work: ()
   fs.mkdirSync(folder, { recursive: true });
   const file = await acquire(folder, options);
   const heartbeat = setInterval(() => {
-    fs.utimes(file, new Date(), new Date(), () => undefined);
+    fs.utimes(file, machineNow() / 1000, machineNow() / 1000, () => undefined);
   }, HEARTBEAT_MS);
   heartbeat.unref();
   try {
@@ -45,7 +46,7 @@ export async function withLock<T>(folder: string, options: LockOptions, work: ()
 }
 
 async function acquire(folder: string, options: LockOptions): Promise<string> {
-  const deadline = Date.now() + options.timeoutMs;
+  const deadline = performance.now() + options.timeoutMs;
   let told = false;
   for (;;) {
     const highest = Math.max(0, ...numbers(folder));
@@ -55,7 +56,7 @@ async function acquire(folder: string, options: LockOptions): Promise<string> {
       if (file !== undefined) return file;
       continue;
     }
-    if (Date.now() > deadline) {
+    if (performance.now() > deadline) {
       const seconds = options.timeoutMs / 1000;
       throw new Error(`${folder} has been locked by ${holder} for ${seconds} s: wait for that process, or end it`);
     }
@@ -111,7 +112,7 @@ function liveOwner(file: string): string | undefined {
   if (text === "") return undefined;
   const owner = JSON.parse(text) as Owner;
   const name = `process ${owner.pid} on ${owner.host}`;
-  if (owner.host !== os.hostname()) return Date.now() - touched < SILENT_MS ? name : undefined;
+  if (owner.host !== os.hostname()) return machineNow() - touched < SILENT_MS ? name : undefined;
   return isAlive(owner.pid) && startOf(owner.pid) === owner.started ? name : undefined;
 }
 

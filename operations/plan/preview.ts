@@ -18,12 +18,12 @@ export interface Preview extends Where {
   base: string | undefined;
 }
 
-export async function readFacts(where: Preview): Promise<Facts> {
+export async function readFacts(where: Preview, now: Date): Promise<Facts> {
   const cli = await findCli();
-  return withFolder("rollover-plan-", (dir) => previewIn(dir, cli, where));
+  return withFolder("rollover-plan-", (dir) => previewIn(dir, cli, where, now));
 }
 
-async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> {
+async function previewIn(dir: string, cli: Cli, where: Preview, now: Date): Promise<Facts> {
   const file = path.join(dir, "plan.json");
   const config = configArgs(where);
   // Not `--event-log`: the SDK's debug lines in it hold secrets in the clear. The plan file holds them encrypted.
@@ -50,7 +50,7 @@ async function previewIn(dir: string, cli: Cli, where: Preview): Promise<Facts> 
   // A stack that was never updated has nothing in state.
   const urn = deployment.resources[0]?.urn ?? shown.data?.steps[0]?.urn;
   const facts = {
-    now: new Date(),
+    now,
     stack: stackOf(urn) ?? where.stack?.split("/").at(-1) ?? "",
     before: before.success ? before.data : outputs.parse({}),
     after: errors.length === 0 ? after : undefined,

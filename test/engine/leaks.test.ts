@@ -7,6 +7,7 @@ import { once } from "node:events";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { machineNow } from "../../local/engine/as-of";
 import {
   type Leak,
   type Place,
@@ -29,7 +30,7 @@ const secrets = new Map<string, Secret>();
 const verifiers = new Map<string, Secret>();
 
 beforeAll(async () => {
-  begun = Date.now();
+  begun = machineNow();
   sampled = sampleArguments();
   scene = await startScene({
     needs: ["postgres", "workers"],

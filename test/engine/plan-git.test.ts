@@ -8,7 +8,7 @@ import { Client } from "pg";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { z } from "zod";
 import type { Plan } from "../../operations/plan/describe";
-import { asOf } from "../../local/as-of";
+import { asOf } from "../../local/engine/as-of";
 import { must, type Scene, startScene } from "../../local/scene";
 import { type Run, runPlan, secretsIn } from "./plan-run";
 

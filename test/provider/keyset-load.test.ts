@@ -58,11 +58,11 @@ async function underLoad(script: string, work: () => Promise<void>) {
   const url = cf.workerUrl(script);
   const refused: { ageMs: number; why: string }[] = [];
   const later: Promise<void>[] = [];
-  let verified = 0;
+  let [verified, asked] = [0, 0];
   let stopping = false;
 
   const ask = async (where: string, headers: Record<string, string> = {}) => {
-    const vantage = vantages[Math.floor(Math.random() * vantages.length)] ?? "";
+    const vantage = vantages[asked++ % vantages.length] ?? "";
     const response = await fetch(`${url}${where}`, { headers: { "x-vantage": vantage, ...headers } });
     return { status: response.status, text: await response.text() };
   };

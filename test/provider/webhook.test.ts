@@ -119,26 +119,26 @@ describe("postAlert", () => {
 
   it("waits no longer than it may for an answer that does not come", async () => {
     answers = [() => undefined];
-    const begun = Date.now();
+    const begun = performance.now();
     const reason = await postAlert(url(), "a gate failed", 400);
-    expect(Date.now() - begun).toBeLessThan(2000);
+    expect(performance.now() - begun).toBeLessThan(2000);
     expect(reason).toBe("the webhook did not answer within 400 ms");
     expect(seen).toHaveLength(1);
   });
 
   it("does not begin the time again for its second try", async () => {
     answers = [reset, () => undefined];
-    const begun = Date.now();
+    const begun = performance.now();
     expect(await postAlert(url(), "a gate failed", 600)).toBe("the webhook did not answer within 600 ms");
-    expect(Date.now() - begun).toBeLessThan(1100);
+    expect(performance.now() - begun).toBeLessThan(1100);
     expect(seen).toHaveLength(2);
   });
 
   it("does not wait for the end of an answer's body", async () => {
     answers = [(response) => void response.writeHead(200).write("o")];
-    const begun = Date.now();
+    const begun = performance.now();
     expect(await postAlert(url(), "a gate failed")).toBeUndefined();
-    expect(Date.now() - begun).toBeLessThan(2000);
+    expect(performance.now() - begun).toBeLessThan(2000);
   });
 
   it("says that something else than a web server answers", async () => {

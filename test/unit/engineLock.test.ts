@@ -7,6 +7,7 @@ import * as path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, expect, it } from "vitest";
 import { withLock } from "../../local/engine/lock";
+import { machineNow } from "../../local/engine/as-of";
 import { temporaryFolder } from "../../local/engine/temporary";
 
 const folder = temporaryFolder("engine-lock-test");
@@ -57,7 +58,7 @@ it("takes over from a dead process, from a pid used again, and from a silent mac
     leave("reused", { pid: process.pid, host: here, started: "of another" }),
     leave("silent", { pid: 1, host: "elsewhere", started: "" }),
   ];
-  const old = new Date(Date.now() - 61_000);
+  const old = (machineNow() - 61_000) / 1000;
   fs.utimesSync(path.join(left[2] ?? "", "lock.7"), old, old);
   for (const lock of left) expect(await withLock(lock, SOON, () => Promise.resolve("in"))).toBe("in");
 });

@@ -14,7 +14,7 @@ const removal = step("delete", database);
 
 const folder = commandFolder("plan-preview-");
 const { said } = folder;
-const plan = (...args: string[]) => main(["--cwd", folder.dir, ...args]);
+const plan = (...args: string[]) => main(["--cwd", folder.dir, ...args], new Date("2026-11-25T12:00:00Z"));
 
 /** In place of the user's pulumi; as it does, it streams events where that variable says so. */
 function answering(printed: string, resources: State["resources"]): void {

@@ -43,7 +43,7 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
 
   it("gives up on a state that does not answer", async () => {
     answering("exec sleep 600");
-    const read = await readExpired({ cwd: folder.dir, stack: "prod" }, new Date(), 500);
+    const read = await readExpired({ cwd: folder.dir, stack: "prod" }, new Date("2026-11-25T12:00:00Z"), 500);
     expect(read).toEqual({ why: "which took longer than 0.5 s" });
   });
 
@@ -84,9 +84,11 @@ describe("npm run rotate", { timeout: 60_000 }, () => {
 
   it("guesses which stack was meant", async () => {
     fs.writeFileSync(file(), TURSO_FILE);
-    expect(await main(["key", "--stack", "acme/rollover/prodd", "--cwd", folder.dir], new Date())).toBe(1);
+    expect(
+      await main(["key", "--stack", "acme/rollover/prodd", "--cwd", folder.dir], new Date("2026-11-25T12:00:00Z")),
+    ).toBe(1);
     expect(said.err).toContain("Pulumi.prodd.yaml cannot be read (ENOENT); did you mean --stack prod?\n");
-    expect(await main(["key", "--stack", "staging", "--cwd", folder.dir], new Date())).toBe(1);
+    expect(await main(["key", "--stack", "staging", "--cwd", folder.dir], new Date("2026-11-25T12:00:00Z"))).toBe(1);
     expect(said.err).toContain("Pulumi.staging.yaml cannot be read (ENOENT); check --stack and --cwd\n");
   });
 });

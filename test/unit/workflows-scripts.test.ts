@@ -5,7 +5,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { asOf } from "../../local/as-of";
+import { asOf } from "../../local/engine/as-of";
 import { checkout, workflow } from "./workflows-fixture";
 
 describe("the scripts in a real repository", { timeout: 120_000 }, () => {

@@ -13,14 +13,15 @@ import type { Instance } from "./workerd";
 
 /**
  * - `instant`: every slot switches before the API answers.
- * - `random`: the slots switch at random, the last after `withinMs`; each request meets any of them.
+ * - `random`: the slots switch at random, the last after `withinMs`; each request meets any of them. `delaysMs` fixes when each of
+ *   the eight switches, in place of chance.
  * - `sticky`: likewise, but a client always meets the same slot. The client is the header `x-vantage`, else the
  *   User-Agent (Node's `fetch` sends `node`), else the connection; clients are dealt to the pools in the order in which
  *   they first come. `delaysMs` fixes when each pool switches, in place of chance.
  */
 export type Propagation =
   | { mode: "instant" }
-  | { mode: "random"; withinMs: number }
+  | { mode: "random"; withinMs: number; delaysMs?: number[] }
   | { mode: "sticky"; withinMs: number; pools: number; delaysMs?: number[] };
 
 interface Slot {
@@ -29,6 +30,7 @@ interface Slot {
 }
 
 const RANDOM_SLOTS = 8;
+const SEED = 20_261_201;
 
 export class Front {
   private slots: Slot[];
@@ -39,6 +41,7 @@ export class Front {
   private readonly pools = new Map<string, number>();
   private readonly sockets = new WeakMap<object, number>();
   private dealt = 0;
+  private readonly chance = drawing(SEED);
   private readonly server = http.createServer((request, response) => {
     this.forward(this.slotFor(request).instance, request, response);
   });
@@ -104,14 +107,14 @@ export class Front {
   private delays(): number[] {
     const { propagation, slots } = this;
     if (propagation.mode === "instant") return [];
-    if (propagation.mode === "sticky" && propagation.delaysMs) return propagation.delaysMs;
-    const last = Math.floor(Math.random() * slots.length);
-    return slots.map((_, index) => (index === last ? 1 : Math.random()) * propagation.withinMs);
+    if (propagation.delaysMs) return propagation.delaysMs;
+    const last = Math.floor(this.chance() * slots.length);
+    return slots.map((_, index) => (index === last ? 1 : this.chance()) * propagation.withinMs);
   }
 
   private slotFor(request: http.IncomingMessage): Slot {
     const { slots } = this;
-    const index = this.propagation.mode === "sticky" ? this.pool(request) : Math.floor(Math.random() * slots.length);
+    const index = this.propagation.mode === "sticky" ? this.pool(request) : Math.floor(this.chance() * slots.length);
     return slots[index % slots.length] ?? { instance: this.newest };
   }
 
@@ -157,6 +160,17 @@ export class Front {
       this.ending.add(ending);
     }
   }
+}
+
+/** Numbers from 0 to below 1, the same in every run: mulberry32. */
+function drawing(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
 }
 
 /** The headers that a proxy hands on: the others speak of one connection only. */

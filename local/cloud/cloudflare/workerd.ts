@@ -3,6 +3,7 @@ import { build } from "esbuild";
 import * as http from "node:http";
 import { createRequire } from "node:module";
 import type { Readable } from "node:stream";
+import { workersClock } from "../../engine/as-of";
 import { supervisor } from "../supervise";
 
 export interface Instance {
@@ -84,7 +85,7 @@ export async function boot(
   process.env.TMPDIR = supervisor().dir;
   const runtime = new Miniflare({
     modules: true,
-    script: code,
+    script: workersClock() + code,
     compatibilityDate,
     compatibilityFlags,
     bindings,

@@ -11,7 +11,7 @@ import * as http from "node:http";
 import * as net from "node:net";
 import type { Duplex } from "node:stream";
 import { close, listen } from "../faults";
-import { firstMessage, helloToken } from "./hello";
+import { firstFrame, frameOf, helloToken } from "./hello";
 import { refusedPipeline, type Rule } from "./permissions";
 import { namespaceHeader } from "./sqld";
 
@@ -30,6 +30,8 @@ export interface ProxyOptions {
   agent: http.Agent;
   /** The permissions of a token that has some. */
   rulesOf: (token: string) => Rule[] | undefined;
+  /** The token as the server is to see it. */
+  forServer: (token: string) => string;
 }
 
 export async function startProxy(options: ProxyOptions): Promise<Proxy> {
@@ -46,6 +48,8 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
   ): void => {
     const { method, url: path } = request;
     const headers: http.OutgoingHttpHeaders = { ...request.headers, ...own };
+    const [token, known] = [bearer(request), options.forServer(bearer(request))];
+    if (known !== token) headers.authorization = `Bearer ${known}`;
     delete headers.connection;
     delete headers["keep-alive"];
     if (body !== undefined) {
@@ -120,13 +124,17 @@ export async function startProxy(options: ProxyOptions): Promise<Proxy> {
     let begun = head;
     const begin = (chunk: Buffer): void => {
       begun = Buffer.concat([begun, chunk]);
-      const message = firstMessage(begun);
-      if (message === undefined) return;
+      const first = firstFrame(begun);
+      if (!first) return;
       client.off("data", begin);
-      if (options.rulesOf(helloToken(message))) {
+      const token = helloToken(first.message);
+      if (options.rulesOf(token)) {
         client.destroy();
         return;
       }
+      const known = options.forServer(token);
+      if (known !== token)
+        begun = Buffer.concat([frameOf(first.message.replace(token, known)), begun.subarray(first.length)]);
       upstream.write(begun);
       client.pipe(upstream);
     };

@@ -1,12 +1,13 @@
-/** What a process is told so that a given day is its today (local/today.cjs). */
+/** What a process is told so that a given day is its today (today.cjs). */
 import * as path from "node:path";
+import { shiftDate } from "./shift-date.cjs";
 
 const DAY_MS = 86_400_000;
 const PRELOAD = path.join(__dirname, "today.cjs");
 
 /** On top of the environment of a process whose clock is a test's own; `day` is an ISO date, and begins and ends in UTC. */
 export function asOf(day: string): NodeJS.ProcessEnv {
-  const machines = Math.floor(Date.now() / DAY_MS) - shiftDays();
+  const machines = Math.floor(machineNow() / DAY_MS);
   const days = Date.parse(day) / DAY_MS - machines;
   if (!Number.isInteger(days)) throw new Error(`${day} is no day: write it as 2031-03-01`);
   return shiftedBy(days);
@@ -17,9 +18,19 @@ export function ownClock(): NodeJS.ProcessEnv {
   return shiftDays() === 0 ? {} : shiftedBy(shiftDays());
 }
 
+/** The clock that the file system writes its times by, which no test shifts. In ms. */
+export function machineNow(): number {
+  return Date.now() - shiftDays() * DAY_MS;
+}
+
 /** How many days this process's `Date` is ahead of the machine's clock. */
 export function shiftDays(): number {
   return Number(process.env["TEST_SHIFT_DAYS"] ?? 0);
+}
+
+/** What comes before a Worker's code, so that it has this process's clock; imports are read before it anyway. */
+export function workersClock(): string {
+  return shiftDays() === 0 ? "" : `(${shiftDate.toString()})(globalThis, ${shiftDays() * DAY_MS});\n`;
 }
 
 function shiftedBy(days: number): NodeJS.ProcessEnv {

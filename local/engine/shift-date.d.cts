@@ -1,0 +1,2 @@
+/** Shifts the `Date` of `scope` by `ms`. */
+export declare function shiftDate(scope: object, ms: number): void;
