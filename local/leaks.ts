@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import * as path from "node:path";
 import * as zlib from "node:zlib";
 import type { Scene } from "./scene";
+import { Needles } from "./search";
 import { SECRET_MARK } from "./stack";
 
 export interface Secret {
@@ -32,16 +33,20 @@ export interface Leak {
 /** Shorter texts would be found by chance. */
 const SHORTEST = 8;
 
-/** Every secret, in every form, in every place where it stands. */
+/** Every secret, in every form, in every place where it stands; one leak a place and secret, in its plainest form. */
 export function scanForLeaks({ secrets, places }: { secrets: Secret[]; places: Place[] }): Leak[] {
-  const sought = secrets.map(({ name, value }) => ({ name, forms: formsOf(name, value) }));
+  const sought = secrets.flatMap(({ name, value }) =>
+    Object.entries(formsOf(name, value)).map(([form, texts]) => ({ secret: name, form, texts })),
+  );
+  const needles = new Needles(
+    sought.flatMap((of, order) => [...new Set(of.texts)].map((text) => ({ text, of: { ...of, order } }))),
+  );
   return places.flatMap((place) =>
-    textsOf(place).flatMap(({ where, text }) =>
-      sought.flatMap(({ name, forms }) => {
-        const form = Object.keys(forms).find((key) => forms[key]?.some((needle) => text.includes(needle)));
-        return form === undefined ? [] : [{ place: where, secret: name, form }];
-      }),
-    ),
+    textsOf(place).flatMap(({ where, text }) => {
+      const found = [...needles.in(text)].sort((one, other) => other.order - one.order);
+      const plainest = new Map(found.map(({ secret, form }) => [secret, form]));
+      return [...plainest].map(([secret, form]) => ({ place: where, secret, form })).reverse();
+    }),
   );
 }
 
@@ -73,27 +78,28 @@ function withinBase64(value: string, offset: number): string {
   return whole.toString("base64").slice(offset === 0 ? 0 : 4);
 }
 
-function textsOf({ name, files = [], text }: Place): { where: string; text: string }[] {
+function textsOf({ name, files = [], text }: Place): { where: string; text: Buffer }[] {
   const read = files
     .flatMap(filesBelow)
-    .map((file) => ({ where: `${name}: ${path.basename(file)}`, text: textOf(file) }));
-  return text === undefined ? read : [...read, { where: name, text }];
+    .map((file) => ({ where: `${name}: ${path.basename(file)}`, text: bytesOf(file) }));
+  return text === undefined ? read : [...read, { where: name, text: Buffer.from(text) }];
 }
 
 function filesBelow(file: string): string[] {
-  const stat = fs.statSync(file, { throwIfNoEntry: false });
-  if (stat === undefined) return [];
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  // What a link leads to is not written by a run.
+  if (stat === undefined || stat.isSymbolicLink()) return [];
   if (!stat.isDirectory()) return [file];
   return fs.readdirSync(file).flatMap((entry) => filesBelow(path.join(file, entry)));
 }
 
-function textOf(file: string): string {
+function bytesOf(file: string): Buffer {
   try {
     const bytes = fs.readFileSync(file);
-    return (file.endsWith(".gz") ? zlib.gunzipSync(bytes) : bytes).toString("utf8");
+    return file.endsWith(".gz") ? zlib.gunzipSync(bytes) : bytes;
   } catch (error) {
     // A file that somebody else's run has taken away meanwhile.
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return Buffer.alloc(0);
     throw error;
   }
 }

@@ -1,7 +1,7 @@
 /** What stands for a consumer's users in a rehearsal: where they ask, what they hold, and whether an old value still works. */
 import { createHmac } from "node:crypto";
 import { Client, DatabaseError } from "pg";
-import type { LocalCloud } from "./cloud";
+import type { LocalCloud, Need } from "./cloud";
 import type { Conversation } from "./load";
 import { tokenConversation } from "./token-load";
 import { statusOf } from "./by-hand";
@@ -16,6 +16,15 @@ export const CONFIG_KIND: Record<Kind, string> = {
   "signing-keys": "signing-keyset",
   "turso-token": "turso",
   "turso-invalidate": "turso",
+};
+
+/** The servers that a kind is rehearsed on. */
+export const NEEDS: Record<Kind, readonly Need[]> = {
+  random: ["workers"],
+  postgres: ["postgres", "workers"],
+  "signing-keys": ["workers"],
+  "turso-token": ["turso", "workers"],
+  "turso-invalidate": ["turso", "workers"],
 };
 
 /** Somebody who holds what the credential is at one time. */

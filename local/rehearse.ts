@@ -15,7 +15,7 @@ import { startLoad } from "./load";
 import { prepareEngine } from "./engine";
 import { must, type Scene, startScene } from "./scene";
 import { during, exitOnSignals, jsonLine, say, table } from "../operations/console";
-import { type Clients, clients, CONFIG_KIND, type Kind, KINDS } from "./rehearse-clients";
+import { type Clients, clients, CONFIG_KIND, type Kind, KINDS, NEEDS } from "./rehearse-clients";
 import { type Held, type Stage, type Step, STEPS } from "./rehearse-steps";
 
 /** In each step at least so many requests, by so many clients, each in its time. */
@@ -127,8 +127,12 @@ async function allOverlap(scene: Scene, names: string[]): Promise<boolean> {
   return names.every((name) => credentials[name]?.change === "overlaps");
 }
 
+interface StackFile {
+  config: { "rollover:credentials": Record<string, { kind: string }> };
+}
+
 function namesOf(text: string, kind: Kind): string[] {
-  const { config } = parse(text) as { config: { "rollover:credentials": Record<string, { kind: string }> } };
+  const { config } = parse(text) as StackFile;
   const names = Object.entries(config["rollover:credentials"]).flatMap(([name, own]) =>
     own.kind === CONFIG_KIND[kind] ? [name] : [],
   );
@@ -137,9 +141,18 @@ function namesOf(text: string, kind: Kind): string[] {
   return names;
 }
 
+/** Takes the credentials that are not rehearsed out of the stack file: their servers may not run. */
+function leaveOut(scene: Scene, kinds: readonly Kind[]): void {
+  const rehearsed = kinds.flatMap((kind) => namesOf(fs.readFileSync(scene.configFile, "utf8"), kind));
+  const { config } = parse(fs.readFileSync(scene.configFile, "utf8")) as StackFile;
+  for (const name of Object.keys(config["rollover:credentials"]))
+    if (!rehearsed.includes(name)) scene.edit(["rollover:credentials", name], undefined);
+}
+
 /** The first update, and the table that the local Worker's queries read. */
 export async function bringUp(scene: Scene): Promise<void> {
   await during("bringing the local stack up", () => must(scene.stack.up()));
+  if (!scene.cloud.has("postgres")) return;
   const { rows } = await scene.cloud.postgres.query(
     "SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = $1",
     [DATABASE],
@@ -194,13 +207,13 @@ async function run({ only, json = false }: { only?: Kind; json?: boolean }): Pro
   });
   const engine = await prepareEngine();
   const report: Report = { rows: [], proofs: [], problems: [] };
-  const scene = await during("starting the local cloud", () =>
-    startScene({ engine, dir, needs: ["postgres", "turso", "workers"] }),
-  );
+  const kinds = only === undefined ? KINDS : [only];
+  const needs = [...new Set(kinds.flatMap((kind) => NEEDS[kind]))];
+  const scene = await during("starting the local cloud", () => startScene({ engine, dir, needs }));
   try {
+    leaveOut(scene, kinds);
     await bringUp(scene);
-    for (const kind of only === undefined ? KINDS : [only])
-      if (report.problems.length === 0) await rehearse(scene, kind, report);
+    for (const kind of kinds) if (report.problems.length === 0) await rehearse(scene, kind, report);
   } catch (error) {
     report.problems.push(error instanceof Error ? error.message : String(error));
   } finally {

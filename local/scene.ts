@@ -8,6 +8,7 @@ import * as path from "node:path";
 import { parseDocument } from "yaml";
 import { type CloudOptions, type LocalCloud, type Need, startCloud } from "./cloud";
 import { type Engine, prepareEngine } from "./engine";
+import { broken, type Unless } from "./invariants";
 import { type Result, Stack, type StateResource } from "./stack";
 
 const checkout = path.resolve(__dirname, "..");
@@ -38,6 +39,9 @@ export interface Scene {
   edit(path: (string | number)[], value: unknown): void;
   /** Sets the list of a credential's stamps. */
   generations(credential: string, stamps: string[]): void;
+  /** Ends it, and throws where a secret has leaked or a preview finds something to do: local/invariants.ts. */
+  end(unless?: Unless): Promise<void>;
+  /** Ends it without a look. */
   stop(): Promise<void>;
 }
 
@@ -64,6 +68,14 @@ export async function startScene(options: SceneOptions = {}): Promise<Scene> {
       },
       generations: (credential, stamps) => {
         editFile(configFile, [[["rollover:credentials", credential, "generations"], stamps]]);
+      },
+      end: async (unless = {}) => {
+        try {
+          const problems = await broken(scene, unless);
+          if (problems.length > 0) throw new Error(`at the scene's end:\n${problems.join("\n")}`);
+        } finally {
+          await scene.stop();
+        }
       },
       stop: async () => {
         await cloud.stop();

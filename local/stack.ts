@@ -8,6 +8,7 @@ import * as path from "node:path";
 import type { Readable, Writable } from "node:stream";
 import { isMap, parse, parseDocument, YAMLMap } from "yaml";
 import type { Engine } from "./engine";
+import { watchArguments } from "./arguments";
 import { type Cipher, cipherOf } from "./passphrase";
 
 export interface StackOptions {
@@ -65,6 +66,9 @@ export class Stack {
   /** The project's name, as Pulumi.yaml says it. */
   private readonly project: string;
   private runs = 0;
+  /** What processes showed as their arguments to the whole machine while the CLI ran. */
+  readonly shown = new Set<string>();
+  private readonly watch = watchArguments(this.shown);
 
   constructor(
     readonly engine: Engine,
@@ -157,6 +161,11 @@ export class Stack {
     return shown as Record<string, unknown>;
   }
 
+  /** Decrypts what the stack's file or state holds. */
+  async decrypter(): Promise<(ciphertext: string) => string> {
+    return (await this.cipher()).decrypt;
+  }
+
   /** Sets config; a secret value is encrypted here and not by the CLI. */
   async setConfig(key: string, value: string, options: { secret?: boolean; path?: boolean } = {}): Promise<void> {
     if (options.secret === true) return this.setSecrets({ [key]: value });
@@ -218,10 +227,12 @@ export class Stack {
       stream.setEncoding("utf8").on("data", (text: string) => fs.writeSync(log, text));
     // The CLI may end without having read its stdin.
     child.stdin.on("error", () => undefined);
+    this.watch.begin();
     const stop = () => child.kill("SIGKILL");
     process.once("exit", stop);
     child.once("close", () => {
       process.off("exit", stop);
+      this.watch.end();
       fs.closeSync(log);
     });
     return child;

@@ -34,6 +34,8 @@ export interface LocalCloudflare extends Pick<Service, "calls" | "faults" | "onC
   remove(script: string): Promise<void>;
   /** The script's versions, newest first, and what is live. */
   state(script: string): ScriptState;
+  /** The secrets of every version of every script; for leak scans. */
+  everySecret(): Record<string, string>[];
   stop(): Promise<void>;
 }
 
@@ -122,6 +124,7 @@ export async function startCloudflare(options: CloudflareOptions = {}): Promise<
         instances: script.instances(),
       };
     },
+    everySecret: () => [...scripts.values()].flatMap(({ versions }) => versions.map(({ secrets }) => secrets)),
     async stop() {
       await service.stop();
       await stopScripts();

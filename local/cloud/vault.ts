@@ -26,6 +26,8 @@ export interface LocalVault extends Pick<Service, "calls" | "faults" | "onCall">
   /** A token that may do so much, and nothing else, below a path such as `secret/data/rollover`. */
   mintToken(capabilities: Capability[], below?: string): string;
   revokeToken(token: string): void;
+  /** Every token that was ever made; for leak scans. */
+  tokens(): string[];
   /** Every version of a secret, oldest first, deleted ones included. @param at with its mount: `secret/rollover/rounds/2026-11-20` */
   get(at: string): Version[];
   /** Mount and path of every secret that is or was there. */
@@ -51,6 +53,7 @@ const everything: Capability[] = ["read", "create", "update", "delete"];
 export async function startVault({ mounts = ["secret"], logDir }: VaultOptions = {}): Promise<LocalVault> {
   const engines = new Map(mounts.map((mount) => [mount, new KvEngine()]));
   const tokens = new Map<string, Token>();
+  const made: string[] = [];
   const lines: string[] = [];
   const logFile = logDir === undefined ? undefined : path.join(logDir, "vault-audit.log");
   let sealed = false;
@@ -58,6 +61,7 @@ export async function startVault({ mounts = ["secret"], logDir }: VaultOptions =
   const mintToken = (capabilities: Capability[], below = ""): string => {
     const token = `hvs.${randomBytes(24).toString("base64url")}`;
     tokens.set(token, { capabilities, below });
+    made.push(token);
     return token;
   };
   /** The engine at the longest mount that the path begins with, and the rest. */
@@ -111,6 +115,7 @@ export async function startVault({ mounts = ["secret"], logDir }: VaultOptions =
     faults: service.faults,
     onCall: service.onCall,
     mintToken,
+    tokens: () => [...made],
     revokeToken: (token) => void tokens.delete(token),
     get: (at) => known(at).engine.versions(known(at).rest),
     paths: () => [...engines].flatMap(([mount, engine]) => engine.paths().map((one) => `${mount}/${one}`)),

@@ -16,7 +16,7 @@ describe("two secrets of one Worker", () => {
     scene = await startScene({ needs: ["postgres", "workers"], credentials: usualCredentials("2026-11-20") });
     await must(scene.stack.up());
   });
-  afterAll(() => scene.stop());
+  afterAll(() => scene.end());
 
   it.each([
     ["forward", ["2026-11-21", "2026-11-20"]],

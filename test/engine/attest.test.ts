@@ -33,7 +33,7 @@ describe("attested before retired", () => {
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
   });
   afterAll(async () => {
-    await scene.stop();
+    await scene.end();
   });
 
   describe("propagation", () => {

@@ -45,7 +45,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   sampled.stop();
-  await scene.stop();
+  await scene.end({ changes: "the last update destroyed everything" });
   fs.rmSync(path.join(CHECKOUT, folder), { recursive: true, force: true });
 });
 

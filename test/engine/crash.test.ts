@@ -42,7 +42,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await load.stop();
   await crashes.stop();
-  await scene.stop();
+  await scene.end();
 });
 
 it("a roll and a retirement make the mutating calls that are known", async () => {

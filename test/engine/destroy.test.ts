@@ -17,7 +17,7 @@ describe("destroy and removed consumers", () => {
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
   });
   afterAll(async () => {
-    await scene.stop();
+    await scene.end({ changes: "the last update destroyed everything" });
   });
 
   it("takes the secrets of one credential from a Worker that it is no longer delivered to, then those of a Worker that is gone", async () => {

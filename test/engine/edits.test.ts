@@ -25,7 +25,7 @@ beforeAll(async () => {
   urls = [old, secretOf(scene, "DATABASE_URL")];
 });
 
-afterAll(() => scene.stop());
+afterAll(() => scene.end());
 
 const db = (key: string) => ["rollover:credentials", "rounds-db", key];
 

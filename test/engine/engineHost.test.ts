@@ -1,5 +1,5 @@
 // Proves that programs run under the engine as under the official language host: messages, exit codes, exported
-// functions; that config and secrets reach them; and that no helper outlives a killed engine. Not proven: the official
+// functions; that config and secrets reach them; that the harness reads and writes a stack as the CLI does; and that no helper outlives a killed engine. Not proven: the official
 // host itself, which is not to be had offline, and the provider plugins, which have tests of their own.
 import * as fs from "node:fs";
 import * as path from "node:path";
@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { prepareEngine, type Engine } from "../../local/engine";
 import { descendants, isRunning } from "../../local/engine/descendants";
 import { temporaryFolder } from "../../local/engine/temporary";
-import { Stack } from "../../local/stack";
+import { Stack, type State } from "../../local/stack";
 
 const CHECKOUT = path.join(__dirname, "..", "..");
 const RUN_MS = 60_000;
@@ -113,6 +113,43 @@ export const dry = pulumi.runtime.isDryRun();`;
   expect(fs.readdirSync(stack.options.cwd).filter((name) => name.startsWith("Pulumi."))).toEqual(["Pulumi.yaml"]);
   expect(fs.readdirSync(stack.options.dir)).toContain("events-1.json");
 });
+
+it("reads and writes a stack in the harness's own way as the CLI does", { timeout: RUN_MS }, async () => {
+  const program = `${PULUMI}
+const word = new pulumi.Config().requireSecret("word");
+export const both = { public: "seen", hidden: word };
+export const length = word.apply((text) => text.length);`;
+  const stack = await stackOf("agree", program, "nodejs", "elsewhere.yaml");
+  const cli = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await stack.run(args);
+    expect(code, stderr).toBe(0);
+    return stdout;
+  };
+  await stack.setConfig("word", "correct horse", { secret: true });
+  expect(await cli("config", "get", "word")).toBe("correct horse\n");
+  expect((await stack.run(["config", "set", "other", "--secret"], "battery staple")).code).toBe(0);
+  const [, ciphertext = ""] = /agree:other:\s+secure: (\S+)/.exec(fs.readFileSync(configOf(stack), "utf8")) ?? [];
+  expect((await stack.decrypter())(ciphertext)).toBe("battery staple");
+
+  expect((await stack.up()).code).toBe(0);
+  const own = await stack.exportState();
+  expect(own.deployment.resources).toHaveLength(1);
+  expect(withoutCiphertext(own)).toEqual(withoutCiphertext(JSON.parse(await cli("stack", "export")) as State));
+  const shown = JSON.parse(await cli("stack", "export", "--show-secrets")) as State;
+  expect((await stack.revealState()).deployment.resources).toEqual(shown.deployment.resources);
+  expect(await stack.outputs()).toEqual(JSON.parse(await cli("stack", "output", "--json")));
+  expect(await stack.revealOutputs()).toEqual(JSON.parse(await cli("stack", "output", "--json", "--show-secrets")));
+  expect((await stack.run(["stack", "init"])).stderr).toContain("already exists");
+});
+
+function configOf({ options }: Stack): string {
+  return options.configFile ?? "";
+}
+
+/** What each save of the same state writes anew. */
+function withoutCiphertext(state: State): unknown {
+  return JSON.parse(JSON.stringify(state), (key, value: unknown) => (key === "ciphertext" ? "" : value));
+}
 
 it("passes the runtime options of Pulumi.yaml", { timeout: RUN_MS }, async () => {
   const runtime = '{ name: nodejs, options: { typescript: false, nodeargs: "--require tsx/cjs --title=of-options" } }';

@@ -27,7 +27,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   fs.rmSync(file, { force: true });
-  await scene.stop();
+  await scene.end();
 });
 
 it("writes the token beside what is there, for its owner alone", async () => {

@@ -42,7 +42,7 @@ describe("faults of the Cloudflare API", () => {
   });
   afterAll(async () => {
     await load.stop();
-    await scene.stop();
+    await scene.end();
   });
 
   const api = () => scene.cloud.cloudflare;

@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await close(webhook);
-  await scene.stop();
+  await scene.end({ changes: "the last update destroyed everything" });
 });
 
 it("has each key in Vault before it is delivered", async () => {

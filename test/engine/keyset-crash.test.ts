@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await crashes.stop();
-  await scene.stop();
+  await scene.end();
 });
 
 const points = (calls: string[]) =>

@@ -27,7 +27,7 @@ beforeAll(async () => {
   await must(scene.stack.up());
   scene.cloud.cloudflare.setPropagation(SPREAD);
 });
-afterAll(() => scene.stop());
+afterAll(() => scene.end());
 
 it("rolls: neither Worker rejects a token", () => rollUnderLoad(["2026-11-21", "2026-11-20"]));
 

@@ -16,7 +16,7 @@ describe.each<Shape>(["keyset", "dual"])("a signing keyset of shape %s", (shape)
   beforeAll(async () => {
     scene = await startKeysets({ [NAME]: signing(shape, ["2026-11-20"]) });
   });
-  afterAll(() => scene.stop());
+  afterAll(() => scene.end());
 
   it("signs after the first update, and a second one changes nothing", async () => {
     await must(scene.stack.up());

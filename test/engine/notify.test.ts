@@ -73,7 +73,7 @@ afterAll(async () => {
   sampled.stop();
   await mail.stop();
   await hook.stop();
-  await scene.stop();
+  await scene.end();
   fs.rmSync(folder, { recursive: true, force: true });
 });
 

@@ -70,7 +70,7 @@ beforeAll(async () => {
 afterAll(async () => {
   sampled.stop();
   await session.end();
-  await scene.stop();
+  await scene.end();
   fs.rmSync(path.join(CHECKOUT, path.dirname(file)), { recursive: true, force: true });
 });
 

@@ -37,7 +37,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await Promise.all(clients.map((client) => client.end()));
-  await scene.stop();
+  await scene.end({ changes: "the last plan is of an edit that nobody applies" });
 });
 
 function git(...args: string[]): string {

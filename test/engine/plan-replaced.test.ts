@@ -37,7 +37,7 @@ beforeAll(async () => {
   await scene.cloud.postgres.query("CREATE DATABASE shop OWNER app");
   await must(scene.stack.up());
 });
-afterAll(() => scene.stop());
+afterAll(() => scene.end());
 
 /** Of the stack file with one setting of a credential changed. */
 async function planned(credential: string, setting: string, value: unknown): Promise<Plan> {

@@ -35,7 +35,7 @@ beforeAll(async () => {
     credentials: { "session-key": sessionKey, "rounds-db": roundsDb },
   });
 });
-afterAll(() => scene.stop());
+afterAll(() => scene.end({ changes: "the last plan is of a config that is refused" }));
 
 async function plan(...args: string[]): Promise<Run> {
   const run = await runPlan(scene, args);

@@ -32,7 +32,7 @@ beforeAll(async () => {
   stacks["dev"] = await stackOf("dev", copyOfProgram());
 });
 
-afterAll(() => scene.stop());
+afterAll(() => scene.end({ changes: "the stacks that came up are others than the scene's own" }));
 
 it("says which secrets are missing and how to set them", async () => {
   const { code, stdout } = await stack("prod").preview();

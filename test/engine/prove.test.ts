@@ -18,7 +18,7 @@ describe("a login that is not proven is not delivered", () => {
     await sql("CREATE TABLE ledger (id int)");
     await sql("ALTER TABLE ledger OWNER TO accountant");
   });
-  afterAll(() => scene.stop());
+  afterAll(() => scene.end());
 
   it("stops a roll to a login that lacks a declared privilege; the grant lets it finish", async () => {
     scene.edit(["rollover:credentials", "rounds-db", "checks"], ["SELECT count(*) FROM rounds", ledgerCheck]);

@@ -57,7 +57,7 @@ describe("a Worker's code and rate limits", () => {
     });
   });
   afterAll(async () => {
-    await scene.stop();
+    await scene.end({ changes: "the last update destroyed everything" });
     fs.rmSync(folder, { recursive: true, force: true });
   });
 

@@ -19,7 +19,7 @@ describe("refresh", () => {
     url = secretOf(scene, "DATABASE_URL");
   });
   afterAll(async () => {
-    await scene.stop();
+    await scene.end();
   });
 
   it("changes nothing where nothing changed", async () => {

@@ -43,7 +43,7 @@ beforeAll(async () => {
 });
 
 afterAll(async () => {
-  await scene.stop();
+  await scene.end();
   fs.rmSync(path.dirname(file), { recursive: true, force: true });
 });
 

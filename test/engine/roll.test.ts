@@ -23,7 +23,7 @@ describe("one stamp in the config, under load", () => {
     remember("2026-11-20");
   });
   afterAll(async () => {
-    await scene.stop();
+    await scene.end();
   });
 
   it("rolls: the new login is in use, the old one still works", async () => {

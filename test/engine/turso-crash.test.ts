@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await crashes.stop();
-  await scene.stop();
+  await scene.end();
 });
 
 it("an invalidation makes the mutating calls that are known", async () => {

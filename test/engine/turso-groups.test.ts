@@ -47,7 +47,7 @@ beforeAll(async () => {
   await must(scene.stack.up());
   before = tokens();
 });
-afterAll(() => scene.stop());
+afterAll(() => scene.end());
 
 it("delivers a token a group to the one Worker", async () => {
   expect(new Set(Object.values(before)).size).toBe(20);

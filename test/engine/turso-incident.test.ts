@@ -40,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await crashes.stop();
-  await scene.stop();
+  await scene.end();
 });
 
 describe("an incident on a database", () => {

@@ -35,7 +35,7 @@ beforeAll(async () => {
   await must(scene.stack.up());
 });
 afterAll(async () => {
-  await scene.stop();
+  await scene.end();
 });
 
 describe.each(["group", "database"] as const)("where the invalidation of a database reaches its %s", (radius) => {

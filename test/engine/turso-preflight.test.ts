@@ -20,7 +20,7 @@ beforeAll(async () => {
   });
   await must(scene.stack.up());
 });
-afterAll(() => scene.stop());
+afterAll(() => scene.end());
 
 interface Case {
   name: string;

@@ -15,7 +15,7 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
-  await scene.stop();
+  await scene.end();
 });
 
 it("mints, proves and delivers a token that works; a second update changes nothing", async () => {
