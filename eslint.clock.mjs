@@ -31,7 +31,6 @@ export const MAY_READ = {
   "test/engine/off-boarding.test.ts": "the expiry of a token minted in the test",
   "test/engine/turso-incident.test.ts": "the expiry of a token minted in the test",
   "test/engine/turso-roll.test.ts": "the expiry of a token minted in the test",
-  "test/provider/audit-table.test.ts": "the time of a row written in the test",
   "test/provider/keyset-crash.test.ts": "waits until a refusal says that a key may go",
   "test/provider/keyset-load.test.ts": "the age of a token signed in the test",
   "test/provider/keyset-review.test.ts": "when a key may go, by what a refusal says",

@@ -45,7 +45,7 @@ async function settled(): Promise<void> {
   await expect.poll(() => [new Set(state().served).size, state().instances], { timeout: 10_000 }).toEqual([1, 1]);
 }
 
-describe("a Worker on a real database", { timeout: 60_000 }, () => {
+describe("a Worker on a real database", () => {
   it("queries as the owner, and tells only a code when it cannot", async () => {
     const ask = async (): Promise<unknown> => {
       const response = await fetch(cloud.workerUrl("rounds-api"));
@@ -91,7 +91,7 @@ describe("a Worker on a real database", { timeout: 60_000 }, () => {
   });
 });
 
-describe("propagation", { timeout: 60_000 }, () => {
+describe("propagation", () => {
   it("random: old and new answer side by side, and only the new one after the time is over", async () => {
     const half = Array.from({ length: 8 }, (_, slot) => (slot < 4 ? 0 : 600_000));
     cf.setPropagation({ mode: "random", withinMs: 600_000, delaysMs: half });
