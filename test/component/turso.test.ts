@@ -164,6 +164,9 @@ it("proves a group's token where config says, and knows the group", async () => 
     proveOn: "notes",
   });
   expect(find(registered, CANARY).inputs["needs"]).toContain("group:mint-token");
+  const groups = [{ name: "default", settings: {}, invalidated: "2026-11-21" }];
+  const invalidated = (await declare({}, { ...settings, groups })).registered;
+  expect(find(invalidated, CANARY).inputs["needs"]).toContain("group:rotate-creds");
 });
 
 async function declare(change: Partial<TursoCredential> = {}, organization = settings) {
