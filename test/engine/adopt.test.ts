@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bulk } from "../../local/cloud/client";
 import { startLoad } from "../../local/load";
 import { must, type Scene, startScene } from "../../local/scene";
-import { held, loginsLike, openSession, secretOf, servedAs, settled, tryLogin, underLoad } from "./rounds";
+import { held, loginsLike, openSession, secretOf, servedAs, tryLogin, underLoad } from "./rounds";
 
 const adopting = {
   kind: "postgres",
@@ -76,7 +76,6 @@ describe("a live system", () => {
   it("gets its first login by an update, beside the adopted one", async () => {
     await sql("GRANT app TO rollover_admin WITH ADMIN TRUE, INHERIT FALSE, SET FALSE");
     await underLoad(scene, () => must(scene.stack.up()));
-    await settled(scene);
     expect(await servedAs(scene)).toBe("shop_20261120");
     expect(await tryLogin(secretOf(scene, "DATABASE_URL"))).toBe("shop_20261120 as app");
     expect(await tryLogin(before)).toBe("app as app");
@@ -100,7 +99,6 @@ describe("a live system", () => {
     } finally {
       await session.end();
     }
-    await settled(scene);
     expect(await tryLogin(before)).toBe("28000");
     expect(await servedAs(scene)).toBe("shop_20261120");
     const { rows } = await scene.cloud.postgres.query(
@@ -114,7 +112,6 @@ describe("a live system", () => {
   it("starts an inPlace role for another Worker beside it", async () => {
     scene.edit(["rollover:credentials", "rounds-db"], inPlace);
     await must(scene.stack.up());
-    await settled(scene);
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });
     expect(await servedAs(scene, "reports-api")).toBe("rounds_fixed");
   });
@@ -135,7 +132,6 @@ describe("a live system", () => {
     } finally {
       await load.stop();
     }
-    await settled(scene);
     expect(await tryLogin(old)).toBe("28P01");
     expect(await tryLogin(secretOf(scene, "DATABASE_URL", "reports-api"))).toBe("rounds_fixed as rounds_owner");
   });
@@ -154,7 +150,6 @@ describe("a live system", () => {
     await sql("CREATE TABLE ledger (id int)", "rounds");
     await sql("GRANT SELECT ON ledger TO rounds_owner", "rounds");
     await must(scene.stack.up());
-    await settled(scene);
     expect(await servedAs(scene, "reports-api")).toBe("rounds_fixed");
     expect(secretOf(scene, "DATABASE_URL", "reports-api")).not.toBe(live.secrets["DATABASE_URL"]);
   });

@@ -24,7 +24,6 @@ describe("destroy and removed consumers", () => {
     const url = secretOf(scene, "DATABASE_URL");
     scene.edit(["rollover:credentials", "session-key", "deliver"], []);
     await must(scene.stack.up());
-    await settled(scene);
     expect(names()).toEqual(["DATABASE_URL", "ROLLOVER_GENERATIONS", "ROLLOVER_PROBE_TOKEN"]);
     expect(await servedAs(scene)).toBe("rounds_20261120");
 
