@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
 import { deployUsual, deployWithProbeStatus, mustFail, startReports } from "./outside";
-import { loginsLike, secretOf, servedAs, settled, tryLogin, underLoad, usualCredentials } from "./rounds";
+import { loginsLike, secretOf, servedAs, tryLogin, underLoad, usualCredentials } from "./rounds";
 
 const refused = /^(28P01|28000)$/;
 /** Longer than any test: such a switch ends only by `setPropagation`. */
@@ -193,7 +193,6 @@ describe("attested before retired", () => {
       const { stdout, stderr } = await must(scene.stack.up());
       expect(stdout + stderr).toContain("abandoned: the Worker rounds-api keeps its secrets");
       expect(await tryLogin(secretOf(scene, "DATABASE_URL"))).toMatch(/ as rounds_owner$/);
-      await settled(scene);
     });
   });
 

@@ -10,7 +10,7 @@ import { close, listen } from "../../local/cloud/faults";
 import { must, type Scene } from "../../local/scene";
 import { newToken, shown, signing, startKeysets, underTokens } from "./keysets";
 import { mustFail } from "./outside";
-import { held, secretOf, settled } from "./rounds";
+import { held, secretOf } from "./rounds";
 
 /** Of shape keyset, with a backup. */
 const KEYSET = "rounds-signing";
@@ -54,7 +54,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await close(webhook);
-  await scene.stop();
+  await scene.end();
 });
 
 it("signs after the first update, the key in Vault before it is delivered; a second update changes nothing", async () => {
@@ -181,7 +181,6 @@ it("lets the key that came back sign again; in an emergency drops every older ke
   setting(KEYSET, { restore: undefined });
   emergency(KEYSET);
   await must(scene.stack.up());
-  await settled(scene);
   expect(await shown(scene, await newToken(scene))).toBe("200");
   expect(new Set(Object.values(await all(KEYSET)))).toEqual(new Set(["401 unknown-key"]));
 });

@@ -11,7 +11,7 @@ import { callApi } from "../../local/cloud/client";
 import { type Load, startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
-import { loginsLike, openSession, secretOf, servedAs, settled, tryLogin, usualCredentials } from "./rounds";
+import { loginsLike, openSession, secretOf, servedAs, tryLogin, usualCredentials } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";
 
 const refused = /^(28P01|28000)$/;
@@ -40,8 +40,8 @@ beforeAll(async () => {
   });
 });
 afterAll(async () => {
+  await scene.end();
   fs.rmSync(envFile, { force: true });
-  await scene.stop();
 });
 
 it("mints, proves and delivers; the env file keeps what was there, for its owner alone", async () => {
@@ -155,7 +155,6 @@ it("forgets a retired token once it is refused; the env file's line leaves with 
   retiredToken(undefined);
   scene.edit(["rollover:credentials", "rounds-turso", "deliver"], [toWorker]);
   await must(scene.stack.up());
-  await settled(scene);
   await expect(resource(scene.stack, "TursoToken", "rounds-turso@2026-11-21")).rejects.toThrow("no TursoToken");
   expect(fs.readFileSync(envFile, "utf8")).toBe(mine);
 });

@@ -9,7 +9,7 @@ import type { Fault } from "../../local/cloud/faults";
 import { SCOPES } from "../../local/cloud/turso";
 import { must, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
-import { held, settled } from "./rounds";
+import { held } from "./rounds";
 import { statusOf, tokenCredential, workerSays } from "./tokens";
 
 const groups = [
@@ -156,7 +156,6 @@ it("delivers to the others where one group's new token cannot be minted, names i
   expect(happened(from)).toEqual(["mint database of-staging"]);
   expect(tokens()).toEqual({ ...then, staging: expect.stringMatching(/^ey/) as string });
   expect(await statuses(tokens())).toEqual(all(groups, 200));
-  await settled(scene);
 });
 
 /** By group, the token that the Worker holds. */

@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callTurso, claimsOf, runSql } from "../../local/cloud/turso/client";
 import { must, resource, type Scene, startScene } from "../../local/scene";
-import { held, settled } from "./rounds";
+import { held } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";
 
 const WEEK = 7 * 86_400;
@@ -30,7 +30,7 @@ beforeAll(async () => {
   });
   await must(scene.stack.up());
 });
-afterAll(() => scene.stop());
+afterAll(() => scene.end());
 
 describe("an incident on a database, and one on a group of another", () => {
   let readOnly: string;
@@ -159,7 +159,6 @@ describe("settings", () => {
     await must(scene.stack.up());
     expect(await configuration(group)).toEqual({ delete_protection: true });
     expect(await configuration(database)).toMatchObject({ delete_protection: true, block_writes: true });
-    await settled(scene);
   });
 
   async function patch(path: string, body: object): Promise<void> {
