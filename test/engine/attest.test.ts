@@ -101,6 +101,7 @@ describe("attested before retired", () => {
     });
     await bothLogIn(step);
 
+    setWorker("within", "30s");
     await deployUsual(scene);
     await finishes(step);
   });

@@ -71,7 +71,7 @@ describe("faults of the Cloudflare API", () => {
   function onEach(points: Point[], from: number): Fault[] {
     const again = new Map<string, number>();
     return points.map(({ method, resource, nth }, at) => {
-      const fault = kinds[(from + at) % kinds.length] ?? { kind: "late", ms: 500 };
+      const fault: Omit<Fault, "match" | "nth"> = kinds[(from + at) % kinds.length] ?? { kind: "late", ms: 500 };
       const key = `${method} ${resource}`;
       const repeated = again.get(key) ?? 0;
       if (fault.kind !== "late") again.set(key, repeated + 1);

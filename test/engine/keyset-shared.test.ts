@@ -57,6 +57,7 @@ it("keeps a key at the verifier while the signer's tokens may be about", async (
   scene.edit(["rollover:credentials", NAME, "maxTokenAge"], "1s");
   scene.edit(["rollover:credentials", NAME, "drain"], "30s");
   scene.generations(NAME, ["2026-11-21", "2026-11-22"]);
+  await must(scene.stack.up());
 });
 
 /** Clients show each token to the one Worker and to the other, in turn. */
