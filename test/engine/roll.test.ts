@@ -204,7 +204,7 @@ async function expiry(stamp: string): Promise<string> {
 
 /** Does `work` while clients use the database, and Turso, through the Worker, before, meanwhile and after: none may fail (G2). */
 async function withoutFailure(work: () => Promise<unknown>, paths = ["", "turso"]): Promise<void> {
-  const loads = paths.map((at) => startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}${at}`, clients: 4 }));
+  const loads = paths.map((at) => startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}${at}`, clients: 3 }));
   try {
     await Promise.all(loads.map((load) => load.until(100)));
     await work();
@@ -241,7 +241,7 @@ function readPairs(): { load: Load; seen: Map<string, number> } {
   const seen = new Map<string, number>();
   const load = startLoad({
     url: pairUrl(),
-    clients: 4,
+    clients: 2,
     check: (status, body) => {
       seen.set(body, (seen.get(body) ?? 0) + 1);
       return status === 200;
