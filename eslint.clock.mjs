@@ -29,8 +29,8 @@ export const MAY_READ = {
   // Tests of real waits and real times of those; each compares what was written then with the clock of the same run.
   "test/engine/keyset.test.ts": "when a key may go, by what a refusal says",
   "test/engine/off-boarding.test.ts": "the expiry of a token minted in the test",
+  "test/engine/roll.test.ts": "the expiry of a token minted in the test",
   "test/engine/turso-incident.test.ts": "the expiry of a token minted in the test",
-  "test/engine/turso-roll.test.ts": "the expiry of a token minted in the test",
   "test/provider/keyset-crash.test.ts": "waits until a refusal says that a key may go",
   "test/provider/keyset-load.test.ts": "the age of a token signed in the test",
   "test/provider/keyset-review.test.ts": "when a key may go, by what a refusal says",

@@ -37,7 +37,7 @@ export interface Request {
 }
 
 export interface Call<T, F extends string> extends Request {
-  /** The most of a Retry-After that is waited for. */
+  /** No pause between two attempts is longer, whatever Retry-After says. */
   longestPauseMs: number;
   /** The result, or undefined where the answer is a refusal or has not the documented shape. */
   read: (reply: Reply) => T | undefined;
@@ -65,7 +65,7 @@ export async function request<T, F extends string>(call: Call<T, F>): Promise<T>
     const settled = open ? await call.settled?.() : undefined;
     if (settled !== undefined) return settled;
     if (attempt === attempts) throw error;
-    await pause(retryAfterMs ?? 250 * 2 ** attempt);
+    await pause(Math.min(retryAfterMs ?? 250 * 2 ** attempt, call.longestPauseMs));
   }
 }
 
@@ -87,7 +87,7 @@ async function attemptOf<T, F extends string>(call: Call<T, F>): Promise<{ resul
   return {
     refusal: call.refusal(reply),
     status,
-    ...(retryAfter > 0 ? { retryAfterMs: Math.min(retryAfter * 1000, call.longestPauseMs) } : {}),
+    ...(retryAfter > 0 ? { retryAfterMs: retryAfter * 1000 } : {}),
   };
 }
 

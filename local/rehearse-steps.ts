@@ -115,6 +115,8 @@ const seedsOrder: Step = {
     await deliver(scene.cloud, WORKER, await mint(scene.cloud));
     values.unshift({ value: side.value(), holder: await side.hold() });
     await load.until(before + SEEN_REQUESTS);
+    const { failed } = load.result();
+    if (failed > 0) throw new Error(`${failed} requests failed before auth/rotate was called`);
     await invalidate(scene.cloud);
     await load.until(load.result().requests + SEEN_REQUESTS);
   },

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
 import { deployUsual, deployWithProbeStatus, mustFail, startReports } from "./outside";
-import { loginsLike, secretOf, servedAs, settled, tryLogin, underLoad, usualCredentials } from "./rounds";
+import { loginsLike, secretOf, servedAs, tryLogin, underLoad, usualCredentials } from "./rounds";
 
 const refused = /^(28P01|28000)$/;
 /** Longer than any test: such a switch ends only by `setPropagation`. */
@@ -80,35 +80,42 @@ describe("attested before retired", () => {
     });
   });
 
-  describe("a Worker that does not report", () => {
-    it("is named with the stamps that were expected and those that it reports", async () => {
-      setWorker("within", "2s");
-      await setPools({ probe: never, others: 0 });
-      const step = replaced();
-      await undisturbed(async () => {
-        const text = await mustFail(scene.stack.up());
-        expect(text).toContain("the Worker rounds-api did not attest its secrets within 2 s (0 of 5 answers in a row)");
-        for (const credential of ["rounds-db", "session-key"])
-          expect(text).toContain(`${credential}: expected ${step.stamp} as current, it reports ${step.old.stamp}`);
-      });
-      await bothLogIn(step);
-
-      scene.cloud.cloudflare.setPropagation({ mode: "instant" });
-      await finishes(step);
+  it("names a Worker that does not report, with stamps, whatever keeps it; the update that it then attests to finishes", async () => {
+    setWorker("within", "2s");
+    await setPools({ probe: never, others: 0 });
+    const step = replaced();
+    await undisturbed(async () => {
+      const text = await mustFail(scene.stack.up());
+      expect(text).toContain("the Worker rounds-api did not attest its secrets within 2 s (0 of 5 answers in a row)");
+      for (const credential of ["rounds-db", "session-key"])
+        expect(text).toContain(`${credential}: expected ${step.stamp} as current, it reports ${step.old.stamp}`);
     });
+    await bothLogIn(step);
 
-    it("is named where its code has no probe", async () => {
-      await deployWithProbeStatus(scene, 404);
-      const step = replaced();
-      await undisturbed(async () => {
-        const text = await mustFail(scene.stack.up());
-        expect(text).toContain(`rounds-db: expected ${step.stamp} as current, it reports 404`);
-      });
-      await bothLogIn(step);
-
-      await deployUsual(scene);
-      await finishes(step);
+    // Its code has no probe.
+    scene.cloud.cloudflare.setPropagation({ mode: "instant" });
+    await deployWithProbeStatus(scene, 404);
+    await undisturbed(async () => {
+      const text = await mustFail(scene.stack.up());
+      expect(text).toContain(`rounds-db: expected ${step.stamp} as current, it reports 404`);
     });
+    await bothLogIn(step);
+
+    setWorker("within", "30s");
+    await deployUsual(scene);
+    await finishes(step);
+  });
+
+  it("withdraws nothing by --continue-on-error when the delivery fails", async () => {
+    const bulk = { method: "PATCH", path: /secrets-bulk$/ };
+    scene.cloud.cloudflare.faults.set([{ match: bulk, kind: "status", status: 400, code: 10021, times: 100 }]);
+    const step = replaced();
+    await undisturbed(() => mustFail(scene.stack.up(["--continue-on-error"])));
+    expect(scene.cloud.cloudflare.faults.fired()).toEqual([1]);
+    expect(await servedAs(scene)).toBe(step.old.login);
+    await stillThere(step);
+    scene.cloud.cloudflare.faults.set([]);
+    await finishes(step);
   });
 
   describe("between roll and retirement", () => {
@@ -151,35 +158,8 @@ describe("attested before retired", () => {
     });
   });
 
-  it("withdraws nothing by --continue-on-error when the delivery fails", async () => {
-    const bulk = { method: "PATCH", path: /secrets-bulk$/ };
-    scene.cloud.cloudflare.faults.set([{ match: bulk, kind: "status", status: 400, code: 10021, times: 100 }]);
-    const step = replaced();
-    await undisturbed(() => mustFail(scene.stack.up(["--continue-on-error"])));
-    expect(scene.cloud.cloudflare.faults.fired()).toEqual([1]);
-    expect(await servedAs(scene)).toBe(step.old.login);
-    await stillThere(step);
-
-    scene.cloud.cloudflare.faults.set([]);
-    await finishes(step);
-  });
-
-  it("delivers to a Worker without a probe URL, and says that it is not attested", async () => {
-    await deployWithProbeStatus(scene, 404);
-    setWorker("probe", undefined);
-    await must(scene.stack.up());
-    const step = replaced();
-    await finishes(step);
-    expect((await scene.stack.outputs())["credentials"]).toMatchObject({
-      "rounds-db": { consumers: [{ worker: "rounds-api", as: "DATABASE_URL", attested: false }] },
-    });
-  });
-
-  describe("abandon", () => {
-    it("leaves a silent Worker behind only where config says so", async () => {
-      await deployUsual(scene);
-      setWorker("probe", scene.cloud.probeUrl("rounds-api"));
-      await must(scene.stack.up());
+  describe("a Worker without a probe URL", () => {
+    it("is left behind silent only where config says so", async () => {
       await deployWithProbeStatus(scene, 500);
       // Without the probe's URL the delivery succeeds; but the old login was given out when there was somebody to ask.
       setWorker("probe", undefined);
@@ -195,17 +175,25 @@ describe("attested before retired", () => {
       );
       expect((await scene.stack.outputs())["abandoned"]).toEqual(["rounds-api"]);
       await withdrawn(step);
-      await settled(scene);
     });
 
-    it("leaves a Worker its secrets when it is taken out of config", async () => {
+    it("is delivered to, and said to be not attested", async () => {
+      scene.edit(["rollover:abandon"], undefined);
+      const step = replaced();
+      await finishes(step);
+      expect((await scene.stack.outputs())["credentials"]).toMatchObject({
+        "rounds-db": { consumers: [{ worker: "rounds-api", as: "DATABASE_URL", attested: false }] },
+      });
+    });
+
+    it("keeps its secrets when it is taken out of config, where that is abandoned", async () => {
+      scene.edit(["rollover:abandon"], ["rounds-api"]);
       for (const credential of ["rounds-db", "session-key"])
         scene.edit(["rollover:credentials", credential, "deliver"], []);
       scene.edit(["rollover:workers"], undefined);
       const { stdout, stderr } = await must(scene.stack.up());
       expect(stdout + stderr).toContain("abandoned: the Worker rounds-api keeps its secrets");
       expect(await tryLogin(secretOf(scene, "DATABASE_URL"))).toMatch(/ as rounds_owner$/);
-      await settled(scene);
     });
   });
 
@@ -265,7 +253,6 @@ describe("attested before retired", () => {
   /** The next proper update goes on where the last one was stopped. */
   async function finishes(step: Step): Promise<void> {
     await must(scene.stack.up());
-    await settled(scene);
     await withdrawn(step);
   }
 

@@ -46,8 +46,8 @@ export function startKeysets(
 }
 
 /** A token that the Worker signs now. */
-export async function newToken(scene: Scene): Promise<string> {
-  const response = await fetch(`${scene.cloud.workerUrl("rounds-api")}v1/rounds/start`, { method: "POST" });
+export async function newToken(scene: Scene, script = "rounds-api"): Promise<string> {
+  const response = await fetch(`${scene.cloud.workerUrl(script)}v1/rounds/start`, { method: "POST" });
   expect(response.status).toBe(200);
   return ((await response.json()) as { token: string }).token;
 }
@@ -60,22 +60,23 @@ export async function shown(scene: Scene, token: string, script = "rounds-api"):
   return [response.status, code].filter((part) => part !== undefined).join(" ");
 }
 
-/** Does `work` while clients show at each request the token that the last one gave them. */
-export async function tokenLoad(scene: Scene, work: () => Promise<unknown>): Promise<LoadResult> {
-  const url = scene.cloud.workerUrl("rounds-api");
-  const load = startLoad({ url, conversation: () => tokenConversation(url) });
-  let result: LoadResult;
+/** Does `work` while clients of each Worker show at each request the token that the last one gave them; none may be rejected. */
+export async function underTokens(
+  scene: Scene,
+  work: () => Promise<unknown>,
+  scripts: string[] = ["rounds-api"],
+): Promise<void> {
+  const loads = scripts.map((script) => {
+    const url = scene.cloud.workerUrl(script);
+    return startLoad({ url, clients: 8 / scripts.length, conversation: () => tokenConversation(url) });
+  });
+  const results: LoadResult[] = [];
   try {
-    await load.until(100);
+    await Promise.all(loads.map((load) => load.until(100)));
     await work();
-    await load.until(load.result().requests + 200);
+    await Promise.all(loads.map((load) => load.until(load.result().requests + 200)));
   } finally {
-    result = await load.stop();
+    for (const load of loads) results.push(await load.stop());
   }
-  return result;
-}
-
-/** The same where no token may be rejected. */
-export async function underTokens(scene: Scene, work: () => Promise<unknown>): Promise<void> {
-  expect(await tokenLoad(scene, work)).toMatchObject({ failed: 0, failures: [] });
+  for (const result of results) expect(result).toMatchObject({ failed: 0, failures: [] });
 }

@@ -6,6 +6,7 @@ import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
 import { Client } from "pg";
+import { parseDocument } from "yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { LocalPostgres } from "../../local/cloud/postgres";
 import { startPostgres } from "../../local/cloud/postgres";
@@ -40,30 +41,36 @@ function ownServer(): void {
 
 describe("states that the official plugins wrote", { timeout: 180 * SECONDS }, () => {
   ownServer();
-  it.each([1, 2, 3, 4])("make no change, as step %i left them", async (step) => {
-    const stack = await recorded(step);
-    const preview = await stack.preview(["--expect-no-changes"]);
-    expect(preview).toMatchObject({ code: 0, stderr: "" });
-    expect(preview.stdout).toContain(`${step === 4 ? 11 : 10} unchanged`);
+  let stack: Stack;
+  beforeAll(async () => {
+    stack = newStack("recorded", fs.readFileSync(path.join(PROGRAM, "Pulumi.rec.yaml"), "utf8"), {
+      PULUMI_CONFIG_PASSPHRASE: "x",
+    });
+    await stack.init();
   });
 
-  it("show a difference as such: the next step's program is not unchanged", async () => {
-    const stack = await importRecorded("changed", 1);
-    await stack.setConfig("step", "2");
-    expect((await stack.preview(["--expect-no-changes"])).code).not.toBe(0);
-  });
+  it.each([1, 2, 3, 4])(
+    "make no change, as step %i left them; the step's program makes one on the state before",
+    async (step) => {
+      set(stack, { step });
+      if (step > 1) expect((await stack.preview(["--expect-no-changes"])).code).not.toBe(0);
+      await load(stack, step);
+      official[step] = comparable(await stateOf(stack));
+      const preview = await stack.preview(["--expect-no-changes"]);
+      expect(preview).toMatchObject({ code: 0, stderr: "" });
+      expect(preview.stdout).toContain(`${step === 4 ? 11 : 10} unchanged`);
+    },
+  );
 
   it("are carried on by the stand-ins, to the end", async () => {
-    const stack = await importRecorded("carried-on", 3);
+    await load(stack, 3);
     const password = secretOf(await stateOf(stack), "RandomPassword::password", "result");
     await makeByHand(password);
-    await useServer(stack, postgres.superuser, "true");
-    await stack.setConfig("step", "4");
+    await useServer(stack, postgres.superuser, true);
     good(await stack.up());
     // The state's provider has moved to this server by now, which must be found as the state says.
-    good(await stack.run(["refresh", "--preview-only", "--expect-no-changes"]));
+    await isSettled(stack);
     expect(await login("os_login", password)).toBe("os_owner");
-    good(await stack.preview(["--expect-no-changes"]));
     good(await stack.destroy());
     expect(await leftovers()).toEqual([]);
   });
@@ -74,21 +81,21 @@ describe("the program run by the stand-ins as superuser", { timeout: 180 * SECON
   let stack: Stack;
   let passwords: string[];
   beforeAll(async () => {
-    stack = await ownStack("superuser", postgres.superuser, "true");
+    stack = await ownStack("superuser", postgres.superuser, true);
     passwords = [];
   });
 
+  // That nothing is left to do after a step shows in the preview of the next: it has the recorded changes and no other.
   it.each([1, 2, 3, 4])("does in step %i what the official plugins did", async (step) => {
-    await stack.setConfig("step", String(step));
+    set(stack, { step });
     const preview = good(await stack.preview(["--diff"]));
     expect(blocks(preview.stdout)).toEqual(blocks(recordedText(`step${step}.preview.txt`)));
     const up = good(await stack.up());
     expect(operations(up.stdout)).toEqual(operations(recordedText(`step${step}.up.txt`)));
 
     const state = await stateOf(stack);
-    expect(comparable(state)).toEqual(comparable(await stateOf(await recorded(step))));
+    expect(comparable(state)).toEqual(official[step]);
     expect(Object.keys(comparable(state))).toHaveLength(step === 4 ? 12 : 11);
-    good(await stack.preview(["--expect-no-changes"]));
 
     const password = secretOf(state, "RandomPassword::password", "result");
     if (passwords.at(-1) !== password) passwords.push(password);
@@ -101,19 +108,16 @@ describe("the program run by the stand-ins as superuser", { timeout: 180 * SECON
     await expect(login("os_login", passwords[0] ?? "")).rejects.toMatchObject({ code: "28P01" });
   });
 
-  it("finds on the server what stands in state", async () => {
-    good(await stack.run(["refresh", "--preview-only", "--expect-no-changes"]));
-  });
+  it("finds on the server what stands in state", () => isSettled(stack));
 
   it("sees and repairs what was changed by hand", async () => {
     await postgres.query("ALTER ROLE os_login CONNECTION LIMIT 3 NOLOGIN");
     await postgres.query("REVOKE CONNECT ON DATABASE os_db FROM os_reader");
     good(await stack.refresh());
-    const preview = good(await stack.preview(["--diff"]));
-    expect(preview.stdout).toMatch(/~ connectionLimit\s*: 3 => 20/);
-    expect(preview.stdout).toMatch(/~ login\s*: false => true/);
-    good(await stack.up());
-    good(await stack.preview(["--expect-no-changes"]));
+    const up = good(await stack.run(["up", "--yes", "--diff"]));
+    expect(up.stdout).toMatch(/~ connectionLimit\s*: 3 => 20/);
+    expect(up.stdout).toMatch(/~ login\s*: false => true/);
+    await isSettled(stack);
     expect(await login("os_login", passwords[1] ?? "")).toBe("os_owner");
     const [granted] = (await postgres.query("SELECT has_database_privilege('os_reader', 'os_db', 'TEMPORARY')")).rows;
     expect(granted).toEqual({ has_database_privilege: true });
@@ -128,40 +132,41 @@ describe("the program run by the stand-ins as superuser", { timeout: 180 * SECON
 
 describe("the program run by the stand-ins as an admin that is no superuser", { timeout: 180 * SECONDS }, () => {
   ownServer();
-  it("does the same, to the end", async () => {
-    const stack = await ownStack("admin", postgres.admin, "false");
-    for (const step of [1, 2, 3, 4]) {
-      await stack.setConfig("step", String(step));
-      const up = good(await stack.up());
-      expect(operations(up.stdout)).toEqual(operations(recordedText(`step${step}.up.txt`)));
-      const password = secretOf(await stateOf(stack), "RandomPassword::password", "result");
-      expect(await login("os_login", password)).toBe("os_owner");
-    }
-    good(await stack.preview(["--expect-no-changes"]));
+  // Each statement as this admin, over the wire: test/provider/plugins.test.ts.
+  it("does the same, all later steps in one update, to the end", async () => {
+    const stack = await ownStack("admin", postgres.admin, false);
+    set(stack, { step: 1 });
+    const up = good(await stack.up());
+    expect(operations(up.stdout)).toEqual(operations(recordedText("step1.up.txt")));
+    const first = secretOf(await stateOf(stack), "RandomPassword::password", "result");
+    expect(await login("os_login", first)).toBe("os_owner");
+    set(stack, { step: 4 });
+    good(await stack.up());
+    const state = await stateOf(stack);
+    expect(Object.keys(comparable(state)).sort()).toEqual(Object.keys(official[4] ?? {}).sort());
+    await expect(login("os_login", first)).rejects.toMatchObject({ code: "28P01" });
+    expect(await login("os_login", secretOf(state, "RandomPassword::password", "result"))).toBe("os_owner");
+    await isSettled(stack);
     good(await stack.destroy());
     expect(await leftovers()).toEqual([]);
   });
 });
 
-/** The official state of a step, never changed. */
-const imported = new Map<number, Promise<Stack>>();
-function recorded(step: number): Promise<Stack> {
-  const stack = imported.get(step) ?? importRecorded(`recorded-${step}`, step);
-  imported.set(step, stack);
-  return stack;
-}
+/** The official state of each step, as far as it is compared. */
+const official: Record<number, Record<string, unknown>> = {};
 
-/** A stack that holds the official state of a step, with the config that made it. No server listens where it points. */
-async function importRecorded(name: string, step: number): Promise<Stack> {
-  const config = fs.readFileSync(path.join(PROGRAM, "Pulumi.rec.yaml"), "utf8");
-  const stack = newStack(name, config.replace(/step: .*/, `step: "${step}"`), { PULUMI_CONFIG_PASSPHRASE: "x" });
-  await stack.init();
+/** Puts the official state of a step into a stack. No server listens where it points. */
+async function load(stack: Stack, step: number): Promise<void> {
   good(await stack.run(["stack", "import", "--file", path.join(RECORDED, `step${step}.state.json`)]));
-  return stack;
 }
 
-async function ownStack(name: string, admin: LocalPostgres["admin"], superuser: string): Promise<Stack> {
-  const stack = newStack(name, "");
+/** Neither server nor program asks for a change. */
+async function isSettled(stack: Stack): Promise<void> {
+  good(await stack.preview(["--refresh", "--expect-no-changes"]));
+}
+
+async function ownStack(name: string, admin: LocalPostgres["admin"], superuser: boolean): Promise<Stack> {
+  const stack = newStack(name, 'config:\n  official-state:step: "1"\n');
   await stack.init();
   await useServer(stack, admin, superuser);
   return stack;
@@ -175,12 +180,17 @@ function newStack(name: string, config: string, env: NodeJS.ProcessEnv = {}): St
   return new Stack(engine, { cwd: PROGRAM, stack: "rec", configFile, dir: own, env });
 }
 
-async function useServer(stack: Stack, admin: LocalPostgres["admin"], superuser: string): Promise<void> {
-  await stack.setConfig("host", postgres.host);
-  await stack.setConfig("port", String(postgres.port));
-  await stack.setConfig("username", admin.user);
-  await stack.setConfig("password", admin.password, { secret: true });
-  await stack.setConfig("superuser", superuser);
+/** Plain config goes into the file: each `pulumi config set` is a start of the CLI. */
+function set({ options: { configFile = "" } }: Stack, values: Record<string, unknown>): void {
+  const document = parseDocument(fs.readFileSync(configFile, "utf8"));
+  for (const [key, value] of Object.entries(values)) document.setIn(["config", `official-state:${key}`], String(value));
+  fs.writeFileSync(configFile, document.toString());
+}
+
+async function useServer(stack: Stack, { user, password }: LocalPostgres["admin"], superuser: boolean): Promise<void> {
+  const { host, port } = postgres;
+  set(stack, { host, port, username: user, superuser });
+  await stack.setConfig("password", password, { secret: true });
 }
 
 /** What the official plugins had made by step 3. */

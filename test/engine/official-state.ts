@@ -90,6 +90,8 @@ function masked(value: unknown): string {
  */
 export function blocks(text: string): string[] {
   const plain = text
+    // Dots of a run that takes long, and empty lines around them.
+    .replace(/^(@ .*)?\n/gm, "")
     .replace(/::[0-9a-f-]{36}\]/g, "::ID]")
     .replace(/\[unknown\]|\[secret\]/g, "[hidden]")
     .replace(/(port\s*: )"\d+"/g, '$1"PORT"')

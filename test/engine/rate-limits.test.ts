@@ -68,13 +68,10 @@ describe("a Worker's code and rate limits", () => {
 
   it("is deployed first, then given its secrets, then attested, and limits", async () => {
     build("first");
-    await must(scene.stack.preview());
-    await must(scene.stack.up());
-    await settled(scene);
+    await must(scene.stack.run(["up", "--yes"]));
     // Its address is known only now.
     scene.edit([...WORKER, "probe"], scene.cloud.probeUrl("rounds-api"));
     await must(scene.stack.up());
-    await settled(scene);
     expect(await edition()).toBe("first");
     expect(secretOf(scene, "SESSION_KEY")).toHaveLength(40);
     await limitedTo(10);
@@ -84,7 +81,6 @@ describe("a Worker's code and rate limits", () => {
     const before = scene.cloud.cloudflare.state("rounds-api");
     build("second");
     await must(scene.stack.up());
-    await settled(scene);
     const now = scene.cloud.cloudflare.state("rounds-api");
     expect(await edition()).toBe("second");
     expect(now.secrets).toEqual(before.secrets);
@@ -98,7 +94,6 @@ describe("a Worker's code and rate limits", () => {
     scene.edit(["rollover:rateLimits", "edge", "routes", "start", "limit"], 3);
     scene.edit(["rollover:rateLimits", "edge", "routes", "manifest"], undefined);
     await must(scene.stack.up());
-    await settled(scene);
     await limitedTo(3);
     expect(rules()).toMatchObject([{ ref: "start", id, ratelimit: { period: 10, requests_per_period: 3 } }]);
     expect(scene.cloud.cloudflare.state("rounds-api").secrets).toEqual(secrets);
@@ -108,7 +103,6 @@ describe("a Worker's code and rate limits", () => {
     const before = secretOf(scene, "SESSION_KEY");
     scene.generations("session-key", ["2026-11-21"]);
     await must(scene.stack.up());
-    await settled(scene);
     expect(secretOf(scene, "SESSION_KEY")).not.toBe(before);
     await limitedTo(3);
   });
@@ -120,7 +114,8 @@ describe("a Worker's code and rate limits", () => {
     scene.edit(["rollover:rateLimits", "rounds", "routes", "start", "period"], "10s");
   });
 
-  it("leaves neither script nor ruleset after destroy", async () => {
+  it("has nothing left to do, and leaves neither script nor ruleset after destroy", async () => {
+    await settled(scene);
     await must(scene.stack.destroy());
     expect(rules()).toEqual([]);
     expect(scene.cloud.cloudflare.rulesets()).toEqual([]);

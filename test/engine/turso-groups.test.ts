@@ -1,11 +1,15 @@
-// Proves on a real engine that one edit invalidates the tokens of 20 groups whose tokens one Worker holds, that groups which fail
+// Proves on a real engine that a platform token which may not do what config asks for stops preview and update with one error, before
+// anything is changed; that one edit invalidates the tokens of 20 groups whose tokens one Worker holds, that groups which fail
 // keep tokens that work while the others get new ones in the same update, that the failed ones and nothing else are named, and that
-// the next update touches only them. Not: an invalidation of one database, crashes, how long real Turso takes.
+// the next update touches only them. Not: an invalidation of one database, crashes, how long real Turso takes, nor each refusal of
+// the look before (test/provider/turso-preflight.test.ts).
+import * as fs from "node:fs";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Fault } from "../../local/cloud/faults";
+import { SCOPES } from "../../local/cloud/turso";
 import { must, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
-import { held, settled } from "./rounds";
+import { held } from "./rounds";
 import { statusOf, tokenCredential, workerSays } from "./tokens";
 
 const groups = [
@@ -52,6 +56,23 @@ afterAll(() => scene.end());
 it("delivers a token a group to the one Worker", async () => {
   expect(new Set(Object.values(before)).size).toBe(20);
   expect(await statuses(before)).toEqual(all(groups, 200));
+});
+
+it("stops preview and update with one error where the platform token lacks a scope; nothing is changed", async () => {
+  const file = fs.readFileSync(scene.configFile);
+  const { turso } = scene.cloud;
+  const everything = () => [turso.events(), turso.calls.filter(({ method }) => method !== "GET"), held(scene)];
+  const untouched = everything();
+  const scopes = SCOPES.filter((one) => one !== "group:rotate-creds");
+  await scene.stack.setConfig("tursoApiToken", turso.mintPlatform({ scopes }), { secret: true });
+  invalidate(groups, "2026-11-21");
+  for (const run of [() => scene.stack.preview(), () => scene.stack.up()]) {
+    const problems = [...(await mustFail(run())).matchAll(/has a problem: .*/g)].map(([words]) => words);
+    expect(new Set(problems).size).toBe(1);
+    expect(problems[0]).toContain("the platform token lacks the scope `group:rotate-creds`");
+    expect(everything()).toEqual(untouched);
+  }
+  fs.writeFileSync(scene.configFile, file);
 });
 
 it("invalidates 20 groups by one edit, of which 3 fail and are named; the other 17 are delivered", async () => {
@@ -107,7 +128,6 @@ it("touches the 3 alone in the next update, and nothing after that", async () =>
   );
   expect(await statuses(before)).toEqual(all(groups, 401));
   expect(await statuses(now)).toEqual(all(groups, 200));
-  await settled(scene);
 });
 
 it("delivers to the others where one group's new token cannot be minted, names it, and mints it in the next update", async () => {
@@ -136,7 +156,6 @@ it("delivers to the others where one group's new token cannot be minted, names i
   expect(happened(from)).toEqual(["mint database of-staging"]);
   expect(tokens()).toEqual({ ...then, staging: expect.stringMatching(/^ey/) as string });
   expect(await statuses(tokens())).toEqual(all(groups, 200));
-  await settled(scene);
 });
 
 /** By group, the token that the Worker holds. */

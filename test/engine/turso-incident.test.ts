@@ -1,25 +1,18 @@
-// Proves on a real engine what an incident does to a database and to a group, what its end gives back, that a crash in between
-// leaves no consumer with a dead token and no write blocked for ever, and that declared settings are kept while all others are left
-// alone. Not: who reads the reason, nor whether Turso blocks writes of its own platform too.
+// Proves on a real engine what an incident does to a database and to a group, what its end gives back, and that declared settings are
+// kept while all others are left alone. Not: who reads the reason, whether Turso blocks writes of its own platform too, nor a crash in
+// between (test/provider/turso-edits.test.ts; of an invalidation turso-crash.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callTurso, claimsOf, runSql } from "../../local/cloud/turso/client";
-import { type Crashes, pointsOf, startCrashes } from "../../local/crash";
 import { must, resource, type Scene, startScene } from "../../local/scene";
-import { held, settled } from "./rounds";
+import { held } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";
 
 const WEEK = 7 * 86_400;
 const reason = "A laptop with .env was lost at the airport";
 const incident = { reason, readOnly: "7d" };
 const write = "INSERT INTO rounds DEFAULT VALUES";
-/** Of an incident on the group `lab`, of one database with one token: two canaries first, the delivery last. */
-const CALLS = ["POST tokens", "POST tokens", "POST rotate", "PATCH configuration", "POST tokens", "PATCH secrets-bulk"];
-const crashPoints = pointsOf(CALLS).filter(
-  ({ label, phase }) => ["POST rotate", "PATCH configuration"].includes(label) && phase === "after",
-);
 
 let scene: Scene;
-let crashes: Crashes;
 
 beforeAll(async () => {
   const to = (as: string) => [{ worker: "rounds-api", as }];
@@ -35,51 +28,52 @@ beforeAll(async () => {
       turso: { databases: { rounds: { group: "default" }, notes: { group: "default" }, lab: { group: "lab" } } },
     },
   });
-  crashes = await startCrashes(scene);
   await must(scene.stack.up());
 });
-afterAll(async () => {
-  await crashes.stop();
-  await scene.end();
-});
+afterAll(() => scene.end());
 
-describe("an incident on a database", () => {
+describe("an incident on a database, and one on a group of another", () => {
   let readOnly: string;
 
-  it("invalidates, blocks writes, and delivers a read-only token of 7 days in place of the others", async () => {
+  it("invalidate, block writes, and deliver a read-only token of 7 days in place of the others", async () => {
     const [old, sibling] = [heldToken(scene), heldToken(scene, "NOTES_TOKEN")];
     const began = Date.now() / 1000;
     declare(["databases", "rounds"], { group: "default", incident });
+    declare(["groups"], { lab: { incident } });
     await must(scene.stack.up());
     readOnly = heldToken(scene);
     expect(await statusOf(scene, old)).toBe(401);
     expect(await statusOf(scene, sibling, "notes")).toBe(401);
     const { exp } = claimsOf(readOnly);
     expect(Number(exp) - began).toBeGreaterThan(WEEK - 5);
-    expect(Number(exp) - began).toBeLessThan(WEEK + 300);
+    // The update's own time, on a slow machine.
+    expect(Number(exp) - began).toBeLessThan(WEEK + 600);
     await readsOnly("rounds", readOnly);
+    await readsOnly("lab", heldToken(scene, "LAB_TOKEN"));
     expect(await workerSays(scene)).toMatchObject({ ok: true });
     expect(await workerSays(scene, "?write=1")).toMatchObject({ ok: false });
     // The sibling has no incident: its token was minted again, and writes.
     expect(await runSql(scene.cloud.turso, "notes", heldToken(scene, "NOTES_TOKEN"), write)).toBe(200);
   });
 
-  it("is done once: the second update changes nothing and mints nothing", async () => {
+  it("are done once: the second update changes nothing and mints nothing", async () => {
     const minted = scene.cloud.turso.events().length;
-    await settled(scene);
-    await must(scene.stack.up());
+    await must(scene.stack.up(["--expect-no-changes"]));
     expect(scene.cloud.turso.events()).toHaveLength(minted);
     expect(heldToken(scene)).toBe(readOnly);
   });
 
-  it("says why in state, in clear, and nowhere among secrets", async () => {
+  it("say why in state, in clear, and nowhere among secrets", async () => {
     const { inputs } = await resource(scene.stack, "TursoInvalidation", "turso");
-    expect(inputs?.["asked"]).toEqual({ "database:rounds": { stamp: "", readOnly: "7d", reason } });
+    const asked = { stamp: "", readOnly: "7d", reason };
+    expect(inputs?.["asked"]).toEqual({ "database:rounds": asked, "group:lab": asked });
     expect(JSON.stringify(held(scene).secrets)).not.toContain(reason);
   });
 
-  it("ends: a token that writes is delivered, writes are unblocked, the read-only one is listed while it works", async () => {
+  it("end: a token that writes is delivered, the read-only one is listed while it works; writes stay blocked where the same edit says so", async () => {
     declare(["databases", "rounds"], { group: "default" });
+    declare(["databases", "lab"], { group: "lab", blockWrites: true });
+    declare(["groups"], undefined);
     await must(scene.stack.up());
     expect(heldToken(scene)).not.toBe(readOnly);
     expect(await workerSays(scene, "?write=1")).toMatchObject({ ok: true });
@@ -87,7 +81,7 @@ describe("an incident on a database", () => {
     expect(await statusOf(scene, readOnly)).toBe(200);
     const until = new Date(Number(claimsOf(readOnly)["exp"]) * 1000).toISOString();
     expect(await debtsOf("rounds-turso")).toEqual([`a token of 2026-11-20 that was replaced, until ${until}`]);
-    await settled(scene);
+    expect(await runSql(scene.cloud.turso, "lab", heldToken(scene, "LAB_TOKEN"), write)).toBe("BLOCKED");
   });
 });
 
@@ -95,6 +89,7 @@ describe("an incident on a group", () => {
   it("reaches every database of it, and none of another group", async () => {
     await callTurso(scene.cloud.turso, "PATCH", "databases/notes/configuration", { body: { block_writes: true } });
     declare(["databases", "notes"], { group: "default", blockWrites: true });
+    declare(["databases", "lab"], { group: "lab", blockWrites: false });
     const old = {
       rounds: heldToken(scene),
       notes: heldToken(scene, "NOTES_TOKEN"),
@@ -110,11 +105,11 @@ describe("an incident on a group", () => {
     expect(await runSql(scene.cloud.turso, "lab", old.lab, write)).toBe(200);
     // The read-only token of the incident before was replaced, and is dead by this one: no debt any more.
     expect(await debtsOf("rounds-turso")).toEqual([]);
-    await settled(scene);
   });
 
   it("ends: what was blocked before stays blocked, its token proven by reading", async () => {
     declare(["groups"], undefined);
+    declare(["databases", "lab"], { group: "lab" });
     await must(scene.stack.up());
     expect(await runSql(scene.cloud.turso, "rounds", heldToken(scene), write)).toBe(200);
     const notes = heldToken(scene, "NOTES_TOKEN");
@@ -123,71 +118,7 @@ describe("an incident on a group", () => {
     // It is a token that writes: the block alone is in its way.
     await callTurso(scene.cloud.turso, "PATCH", "databases/notes/configuration", { body: { block_writes: false } });
     expect(await runSql(scene.cloud.turso, "notes", notes, write)).toBe(200);
-    declare(["databases", "notes"], { group: "default" });
-    await must(scene.stack.up());
-    await settled(scene);
   });
-
-  it("ends with writes blocked where the same edit declares so", async () => {
-    declare(["groups"], { lab: { incident } });
-    await must(scene.stack.up());
-    await readsOnly("lab", heldToken(scene, "LAB_TOKEN"));
-    declare(["groups"], undefined);
-    declare(["databases", "lab"], { group: "lab", blockWrites: true });
-    await must(scene.stack.up());
-    expect(await runSql(scene.cloud.turso, "lab", heldToken(scene, "LAB_TOKEN"), write)).toBe("BLOCKED");
-    declare(["databases", "lab"], { group: "lab", blockWrites: false });
-    await must(scene.stack.up());
-    expect(await runSql(scene.cloud.turso, "lab", heldToken(scene, "LAB_TOKEN"), write)).toBe(200);
-    declare(["databases", "lab"], { group: "lab" });
-    await must(scene.stack.up());
-    await settled(scene);
-  });
-});
-
-describe("kill -9 of the engine while an incident begins", () => {
-  const named = crashPoints.map((point) => ({ point, name: `${point.phase} ${point.label}` }));
-
-  it("makes the mutating calls that are known", async () => {
-    declare(["groups"], { lab: { incident } });
-    const { code, output, calls } = await crashes.count();
-    expect(code, output).toBe(0);
-    expect(calls).toEqual(CALLS);
-    await endLab();
-  });
-
-  it.each(named)("$name, then up: it is in place; taken back: everything writes again", async ({ point }) => {
-    const old = heldToken(scene, "LAB_TOKEN");
-    const from = scene.cloud.turso.rotations().length;
-    declare(["groups"], { lab: { incident } });
-    await crashes.kill("engine", point);
-    await crashes.recover("engine");
-    expect(await statusOf(scene, old, "lab")).toBe(401);
-    await readsOnly("lab", heldToken(scene, "LAB_TOKEN"));
-    await settled(scene);
-    expect(scene.cloud.turso.rotations()).toHaveLength(from + 1);
-    await endLab();
-  });
-
-  it.each(named)("$name, then up with the incident taken back: everything writes again", async ({ point }) => {
-    const old = heldToken(scene, "LAB_TOKEN");
-    const from = scene.cloud.turso.rotations().length;
-    declare(["groups"], { lab: { incident } });
-    await crashes.kill("engine", point);
-    declare(["groups"], undefined);
-    await crashes.recover("engine");
-    expect(await statusOf(scene, old, "lab")).toBe(401);
-    expect(await runSql(scene.cloud.turso, "lab", heldToken(scene, "LAB_TOKEN"), write)).toBe(200);
-    expect(scene.cloud.turso.rotations()).toHaveLength(from + 1);
-    await settled(scene);
-  });
-
-  async function endLab(): Promise<void> {
-    declare(["groups"], undefined);
-    await must(scene.stack.up());
-    expect(await runSql(scene.cloud.turso, "lab", heldToken(scene, "LAB_TOKEN"), write)).toBe(200);
-    await settled(scene);
-  }
 });
 
 describe("settings", () => {
@@ -195,13 +126,13 @@ describe("settings", () => {
   const group = "groups/default/configuration";
 
   it("are set where config declares them", async () => {
+    declare(["databases", "notes"], { group: "default" });
     declare(["groups"], { default: { deleteProtection: true } });
     declare(["databases", "rounds"], { group: "default", deleteProtection: true, blockWrites: true });
     await must(scene.stack.up());
     expect(await configuration(group)).toEqual({ delete_protection: true });
     expect(await configuration(database)).toMatchObject({ delete_protection: true, block_writes: true });
     expect(await workerSays(scene, "?write=1")).toMatchObject({ ok: false, code: "BLOCKED" });
-    await settled(scene);
   });
 
   it("that somebody changed by hand are seen by refresh and set again by up; undeclared ones are left alone", async () => {
@@ -218,8 +149,7 @@ describe("settings", () => {
       ...{ delete_protection: true, block_writes: true },
       ...{ block_reads: true, size_limit: "500mb" },
     });
-    await must(scene.stack.refresh());
-    await settled(scene);
+    await must(scene.stack.preview(["--refresh", "--expect-no-changes"]));
   });
 
   it("stay as they are when they leave config", async () => {
@@ -229,7 +159,6 @@ describe("settings", () => {
     await must(scene.stack.up());
     expect(await configuration(group)).toEqual({ delete_protection: true });
     expect(await configuration(database)).toMatchObject({ delete_protection: true, block_writes: true });
-    await settled(scene);
   });
 
   async function patch(path: string, body: object): Promise<void> {

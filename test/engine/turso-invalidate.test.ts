@@ -1,10 +1,9 @@
 // Proves on a real engine what an invalidation does: old tokens are refused, every token of the group is minted again and delivered,
-// Turso is not asked twice, whatever the network does meanwhile; and that the order which the seed calls "zero downtime" fails
-// requests. Not: crashes (turso-crash), many groups (turso-groups), how long Turso's own rotate takes.
+// and requests fail until then, of that alone. Not: crashes (turso-crash), many groups (turso-groups), a call that is lost or takes
+// effect late (test/provider/turso-invalidation.test.ts), the order that the seed calls "zero downtime" (rehearse), how long Turso's
+// own rotate takes.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
-import { settled } from "./rounds";
 import { heldToken, statusOf, tokenCredential, tursoLoad, workerSays } from "./tokens";
 
 const NAMES = ["TURSO_AUTH_TOKEN", "SCORES_TOKEN", "GROUP_TOKEN"];
@@ -88,89 +87,7 @@ describe("the invalidation of a group", () => {
     expect(await statusOf(scene, old)).toBe(401);
     expect(await workerSays(scene)).toMatchObject({ ok: true });
   });
-
-  it("mints nothing that is delivered before the old tokens are refused, where the effect is delayed by 3 s", async () => {
-    scene.cloud.turso.setEffectDelay(3000);
-    const from = scene.cloud.turso.events().length;
-    await up(invalidated());
-    scene.cloud.turso.setEffectDelay(0);
-    const events = scene.cloud.turso
-      .events()
-      .slice(from)
-      .map(({ kind }) => kind);
-    // Canaries on the group and its two databases; then one token each of two credentials, and two of the third.
-    expect(events).toEqual([...times(3, "mint"), "rotate", "effective", ...times(4, "mint")]);
-    expect(await statusOf(scene, heldToken(scene))).toBe(200);
-  });
-
-  it("asks once where the answer is lost behind the effect, and where it is lost before a delayed effect", async () => {
-    for (const delay of [0, 3000]) {
-      scene.cloud.turso.setEffectDelay(delay);
-      scene.cloud.turso.faults.set([{ match: { path: /auth\/rotate$/ }, kind: "reset-after" }]);
-      const before = scene.cloud.turso.rotations().length;
-      await up(invalidated());
-      expect(scene.cloud.turso.faults.fired()).toEqual([1]);
-      expect(scene.cloud.turso.rotations()).toHaveLength(before + 1);
-      expect(await statusOf(scene, heldToken(scene))).toBe(200);
-    }
-    scene.cloud.turso.setEffectDelay(0);
-  });
-
-  it("asks again where the first call was lost before it reached Turso", async () => {
-    scene.cloud.turso.faults.set([{ match: { path: /auth\/rotate$/ }, kind: "reset-before" }]);
-    const old = heldToken(scene);
-    await up(invalidated());
-    expect(await statusOf(scene, old)).toBe(401);
-    expect(await statusOf(scene, heldToken(scene))).toBe(200);
-  });
 });
-
-it("the order that the seed calls zero downtime fails requests: mint, deliver, wait, rotate", async () => {
-  // By hand, as the seed does it: the delivered token is older than the rotate, which kills it with all the others.
-  const { turso, cloudflare } = scene.cloud;
-  const api = async (target: string) => {
-    const response = await fetch(
-      `${turso.apiUrl}/v1/organizations/${turso.organization}/databases/rounds/auth/${target}`,
-      {
-        method: "POST",
-        headers: { authorization: `Bearer ${turso.platformToken}` },
-      },
-    );
-    return (await response.text()) || "{}";
-  };
-  const load = startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}turso` });
-  try {
-    await load.until(100);
-    const { jwt } = JSON.parse(await api("tokens?expiration=never")) as { jwt: string };
-    const delivered = await fetch(
-      `${cloudflare.apiUrl}/accounts/${cloudflare.accountId}/workers/scripts/rounds-api/secrets-bulk`,
-      {
-        method: "PATCH",
-        headers: { authorization: `Bearer ${cloudflare.token}`, "content-type": "application/merge-patch+json" },
-        body: JSON.stringify({
-          secrets: { TURSO_AUTH_TOKEN: { name: "TURSO_AUTH_TOKEN", text: jwt, type: "secret_text" } },
-        }),
-      },
-    );
-    expect(delivered.status).toBe(200);
-    await load.until(load.result().requests + 200); // propagation
-    expect(load.mark()).toMatchObject({ failed: 0 });
-    await api("rotate");
-    await load.until(200);
-    const after = load.result();
-    // Not a blip: nothing will deliver another token.
-    expect(after.failed).toBeGreaterThan(after.requests * 0.8);
-    expect(await statusOf(scene, jwt)).toBe(401);
-  } finally {
-    await load.stop();
-  }
-  await up(invalidated());
-  expect(await workerSays(scene)).toMatchObject({ ok: true });
-});
-
-function times(count: number, text: string): string[] {
-  return Array<string>(count).fill(text);
-}
 
 function next(): string {
   counter += 1;
@@ -181,9 +98,8 @@ function invalidated() {
   return { groups: { default: { invalidated: next() } } };
 }
 
-/** The edit, its update, and nothing left to do. */
+/** The edit and its update. */
 async function up(edit: Record<string, unknown>): Promise<void> {
   for (const [key, value] of Object.entries(edit)) scene.edit(["rollover:turso", key], value);
   await must(scene.stack.up());
-  await settled(scene);
 }

@@ -111,7 +111,8 @@ describe("Turso's platform API on bad days", () => {
       ["a reset", { kind: "reset-after" }],
     ])("survives %s", async (_fault, fault) => {
       platform.service.faults.set([{ match: { method: "GET", path }, ...fault }]);
-      const truth = await ask(platform.client({ timeoutMs: 1000 }));
+      const waits = fault.retryAfter === undefined ? {} : { longestPauseMs: 60_000 };
+      const truth = await ask(platform.client({ timeoutMs: 1000, ...waits }));
       expect(truth).toEqual(await ask(platform.client()));
       const [first, second] = platform.service.calls;
       expect(platform.service.calls).toHaveLength(3);

@@ -245,6 +245,45 @@ describe("an incident", () => {
     await isSettled({});
   });
 
+  describe.each(["auth/rotate", "the writes are blocked"])("that is killed after %s", (point) => {
+    /** What the killed run did, and did not record. */
+    async function killed(): Promise<string> {
+      const old = on.tokens[rounds]?.jwt ?? "";
+      await on.upToCanaries({ [group]: incident });
+      on.events();
+      expect(await callTurso(on.turso, "POST", "groups/default/auth/rotate")).toMatchObject({ status: 200 });
+      if (point !== "auth/rotate")
+        for (const name of ["rounds", "notes"]) await setBlock(on.turso, name, { block_writes: true });
+      return old;
+    }
+
+    it("is in place after the next update, with one call; it ends, and everything writes again", async () => {
+      const old = await killed();
+      await on.up({ [group]: incident });
+      expect(await state(rounds, old)).toBe("refused");
+      expect(rotations(on.events())).toHaveLength(1);
+      expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([true, true]);
+      expect(on.tokens[rounds]).toMatchObject({ proven: true, failure: "", under: { readOnly: "7d" } });
+      await isSettled({ [group]: incident });
+      await on.up({});
+      expect(await runSql(on.turso, "rounds", on.tokens[rounds]?.jwt ?? "", "INSERT INTO rounds DEFAULT VALUES")).toBe(
+        200,
+      );
+    });
+
+    it("and taken back has everything write again, with one call", async () => {
+      const old = await killed();
+      await on.up({});
+      expect(await state(rounds, old)).toBe("refused");
+      expect(rotations(on.events())).toHaveLength(1);
+      expect([await writesBlocked("rounds"), await writesBlocked("notes")]).toEqual([false, false]);
+      expect(await runSql(on.turso, "rounds", on.tokens[rounds]?.jwt ?? "", "INSERT INTO rounds DEFAULT VALUES")).toBe(
+        200,
+      );
+      await isSettled({});
+    });
+  });
+
   it("on a database whose entry leaves the config with it blocks it no more", async () => {
     await on.up({ [rounds]: incident });
     expect(await writesBlocked("rounds")).toBe(true);

@@ -82,7 +82,7 @@ export async function startPlatform(): Promise<Platform> {
       for (const key of Object.keys(routes)) Reflect.deleteProperty(routes, key);
       Object.assign(routes, documented);
     },
-    client({ timeoutMs, longestPauseMs, token = platformToken, apiUrl, strange = false } = {}) {
+    client({ timeoutMs, longestPauseMs = 50, token = platformToken, apiUrl, strange = false } = {}) {
       const at = apiUrl ?? (strange ? new URL(between.apiUrl).origin : own);
       return new TursoApi({ organization: "acme", apiUrl: at }, token, timeoutMs, longestPauseMs);
     },

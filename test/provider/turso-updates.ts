@@ -29,7 +29,7 @@ export interface Updates {
    */
   up(asked: Record<string, string | { readOnly: string }>, left?: string[]): Promise<void>;
   /** As far as a run gets that is killed before it calls `auth/rotate`; the next update is another process's. */
-  upToCanaries(asked: Record<string, string>): Promise<void>;
+  upToCanaries(asked: Record<string, string | { readOnly: string }>): Promise<void>;
   /** The next update is another process's. */
   restarted(): void;
   /** With which platform token Turso is called from now on. */

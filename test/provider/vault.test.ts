@@ -33,7 +33,7 @@ describe("Vault's KV engine", () => {
     counter += 1;
   });
 
-  const client = ({ timeoutMs = 700, longestPauseMs = 60_000, token = vault.token, address = vault.address } = {}) =>
+  const client = ({ timeoutMs = 700, longestPauseMs = 50, token = vault.token, address = vault.address } = {}) =>
     new VaultApi({ address }, token, timeoutMs, longestPauseMs);
   /** Another one for each test. */
   const place = () => ({ mount: "secret", path: `rollover/rounds/${counter}` });
