@@ -46,14 +46,14 @@ export function startKeysets(
 }
 
 /** A token that the Worker signs now. */
-export async function newToken(scene: Scene): Promise<string> {
+export async function newToken(scene: Pick<Scene, "cloud">): Promise<string> {
   const response = await fetch(`${scene.cloud.workerUrl("rounds-api")}v1/rounds/start`, { method: "POST" });
   expect(response.status).toBe(200);
   return ((await response.json()) as { token: string }).token;
 }
 
 /** What a holder of a token sees: 200, or 401 and why. */
-export async function shown(scene: Scene, token: string, script = "rounds-api"): Promise<string> {
+export async function shown(scene: Pick<Scene, "cloud">, token: string, script = "rounds-api"): Promise<string> {
   const headers = { authorization: `Bearer ${token}` };
   const response = await fetch(`${scene.cloud.workerUrl(script)}v1/rounds/next`, { method: "POST", headers });
   const { code } = (await response.json()) as { code?: string };
@@ -61,7 +61,7 @@ export async function shown(scene: Scene, token: string, script = "rounds-api"):
 }
 
 /** Does `work` while clients show at each request the token that the last one gave them. */
-export async function tokenLoad(scene: Scene, work: () => Promise<unknown>): Promise<LoadResult> {
+export async function tokenLoad(scene: Pick<Scene, "cloud">, work: () => Promise<unknown>): Promise<LoadResult> {
   const url = scene.cloud.workerUrl("rounds-api");
   const load = startLoad({ url, conversation: () => tokenConversation(url) });
   let result: LoadResult;
@@ -76,6 +76,6 @@ export async function tokenLoad(scene: Scene, work: () => Promise<unknown>): Pro
 }
 
 /** The same where no token may be rejected. */
-export async function underTokens(scene: Scene, work: () => Promise<unknown>): Promise<void> {
+export async function underTokens(scene: Pick<Scene, "cloud">, work: () => Promise<unknown>): Promise<void> {
   expect(await tokenLoad(scene, work)).toMatchObject({ failed: 0, failures: [] });
 }
