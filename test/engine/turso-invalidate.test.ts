@@ -1,6 +1,6 @@
 // Proves on a real engine what an invalidation does: old tokens are refused, every token of the group is minted again and delivered,
 // Turso is not asked twice, whatever the network does meanwhile; and that the order which the seed calls "zero downtime" fails
-// requests. Not: crashes (turso-crash), many groups (turso-groups), how long Turso's own rotate takes.
+// requests. Not: crashes (provider/turso-matrix, crash), many groups (turso-groups), how long Turso's own rotate takes.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
