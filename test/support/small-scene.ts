@@ -9,6 +9,7 @@ import * as fs from "node:fs";
 import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
+import { compileFunction } from "node:vm";
 import { build } from "esbuild";
 import { type CloudOptions, type LocalCloud, type Need, startCloud } from "../../local/cloud";
 import type { Runs, Victim } from "../../local/crash";
@@ -183,8 +184,7 @@ async function bundled(dir: string): Promise<Bundled> {
   ]);
   const text = outputFiles[0]?.text ?? "";
   // As Node evaluates a module, and in this process, whose SDK the small engine answers.
-  // eslint-disable-next-line @typescript-eslint/no-implied-eval
-  const evaluate = new Function("require", "module", "exports", "__dirname", text);
+  const evaluate = compileFunction(text, ["require", "module", "exports", "__dirname"]);
   const requireFrom = createRequire(path.join(checkout, "index.ts"));
   return {
     providers,
