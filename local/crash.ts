@@ -5,17 +5,23 @@
 import * as fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Gate, type Phase, startPostgresProxy } from "./crash-proxy";
+import type { LocalCloud } from "./cloud";
 import type { CallEvent } from "./cloud/faults";
 import { descendants } from "./engine/descendants";
 import { must, type Scene } from "./scene";
+import type { Result } from "./stack";
 
 export type Victim = "engine" | "provider";
 
-/** The n-th mutating call of an update, from 0, before or after its effect. */
-export interface Point {
-  at: number;
+/** The first mutating call of a label, before or after its effect. */
+export interface First {
   label: string;
   phase: Phase;
+}
+
+/** The n-th mutating call of an update, from 0: for updates that make theirs one after the other. */
+export interface Point extends First {
+  at: number;
 }
 
 export interface Crashes {
@@ -24,7 +30,7 @@ export interface Crashes {
   /** `up` to its end, as it is; the mutating calls that it made, in order. */
   count(): Promise<{ code: number; output: string; calls: string[] }>;
   /** `up` with the victim killed at the point. Throws unless the point was met and the update failed of it. */
-  kill(victim: Victim, point: Point): Promise<void>;
+  kill(victim: Victim, point: First | Point): Promise<void>;
   /** `up` after that, which must succeed; a killed engine leaves its lock behind. */
   recover(victim: Victim): Promise<void>;
   stop(): Promise<void>;
@@ -44,7 +50,23 @@ export function pointsOf(calls: string[]): Point[] {
 
 const UP = ["up", "--yes", "--skip-preview"];
 
+/** How updates are started and killed: on the real engine, or on the small one of the tests. */
+export interface Runs {
+  /** An update that can be killed; `kill` returns when the victim has gone. */
+  start(): { kill(victim: Victim): Promise<void>; done: Promise<{ code: number; output: string }> };
+}
+
+/** What a crash needs of a scene. */
+export interface Crashed {
+  cloud: Pick<LocalCloud, "postgres" | "apis" | "has">;
+  stack: { up(): Promise<Result>; cancel(): Promise<Result> };
+}
+
 export async function startCrashes(scene: Scene): Promise<Crashes> {
+  return startCrashesOf(scene, runsOf(scene));
+}
+
+export async function startCrashesOf(scene: Crashed, runs: Runs): Promise<Crashes> {
   let calls: string[] = [];
   let strike: ((label: string, phase: Phase) => Promise<boolean>) | undefined;
   const gate: Gate = async (label, phase) => {
@@ -60,19 +82,9 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
   const { apis } = scene.cloud;
   for (const api of apis) api.onCall(onCall);
 
-  const up = (): { pid: number; done: Promise<{ code: number; output: string }> } => {
+  const up = (): ReturnType<Runs["start"]> => {
     calls = [];
-    const child = scene.stack.spawn(UP);
-    child.stdin.end();
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (text: string) => (output += text));
-    const done = new Promise<{ code: number; output: string }>((resolve) => {
-      child.once("close", (code) => {
-        resolve({ code: code ?? -1, output });
-      });
-    });
-    if (child.pid === undefined) throw new Error("the engine was not started");
-    return { pid: child.pid, done };
+    return runs.start();
   };
 
   return {
@@ -83,26 +95,29 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
       const { code, output } = await up().done;
       return { code, output, calls: [...calls] };
     },
-    async kill(victim, { at, label, phase }) {
+    async kill(victim, point) {
+      const { label, phase } = point;
+      const at = "at" in point ? point.at : undefined;
       let struck: string | undefined;
       let failure: Error | undefined;
-      let engine = 0;
+      let killRun: (victim: Victim) => Promise<void> = () => Promise.reject(new Error("the update has not begun"));
       strike = async (met, metPhase) => {
-        if (struck !== undefined || calls.length !== at + 1 || metPhase !== phase) return false;
+        const isMet = at === undefined ? met === label : calls.length === at + 1;
+        if (struck !== undefined || !isMet || metPhase !== phase) return false;
         struck = met;
-        await kill(engine, victim).catch((error: unknown) => {
+        await killRun(victim).catch((error: unknown) => {
           failure = error instanceof Error ? error : new Error(String(error));
         });
         return true;
       };
       try {
-        const { pid, done } = up();
-        engine = pid;
-        const { code, output } = await done;
+        const run = up();
+        killRun = (whom) => run.kill(whom);
+        const { code, output } = await run.done;
         if (failure) throw failure;
         if (struck !== label)
           throw new Error(
-            `call ${at} was ${struck ?? "never made"}, not ${label}; calls: ${calls.join(", ")}\n${output}`,
+            `call ${at ?? "of that kind"} was ${struck ?? "never made"}, not ${label}; calls: ${calls.join(", ")}\n${output}`,
           );
         if (code === 0) throw new Error(`the update succeeded although its ${victim} was killed ${phase} ${label}`);
       } finally {
@@ -116,6 +131,26 @@ export async function startCrashes(scene: Scene): Promise<Crashes> {
     async stop() {
       for (const api of apis) api.onCall(undefined);
       await proxy?.stop();
+    },
+  };
+}
+
+/** Updates of the real engine. */
+function runsOf(scene: Scene): Runs {
+  return {
+    start() {
+      const child = scene.stack.spawn(UP);
+      child.stdin.end();
+      let output = "";
+      for (const stream of [child.stdout, child.stderr]) stream.on("data", (text: string) => (output += text));
+      const done = new Promise<{ code: number; output: string }>((resolve) => {
+        child.once("close", (code) => {
+          resolve({ code: code ?? -1, output });
+        });
+      });
+      const { pid } = child;
+      if (pid === undefined) throw new Error("the engine was not started");
+      return { kill: (victim) => kill(pid, victim), done };
     },
   };
 }

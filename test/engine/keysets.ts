@@ -46,14 +46,14 @@ export function startKeysets(
 }
 
 /** A token that the Worker signs now. */
-export async function newToken(scene: Scene, script = "rounds-api"): Promise<string> {
+export async function newToken(scene: Pick<Scene, "cloud">, script = "rounds-api"): Promise<string> {
   const response = await fetch(`${scene.cloud.workerUrl(script)}v1/rounds/start`, { method: "POST" });
   expect(response.status).toBe(200);
   return ((await response.json()) as { token: string }).token;
 }
 
 /** What a holder of a token sees: 200, or 401 and why. */
-export async function shown(scene: Scene, token: string, script = "rounds-api"): Promise<string> {
+export async function shown(scene: Pick<Scene, "cloud">, token: string, script = "rounds-api"): Promise<string> {
   const headers = { authorization: `Bearer ${token}` };
   const response = await fetch(`${scene.cloud.workerUrl(script)}v1/rounds/next`, { method: "POST", headers });
   const { code } = (await response.json()) as { code?: string };
@@ -62,7 +62,7 @@ export async function shown(scene: Scene, token: string, script = "rounds-api"):
 
 /** Does `work` while clients of each Worker show at each request the token that the last one gave them; none may be rejected. */
 export async function underTokens(
-  scene: Scene,
+  scene: Pick<Scene, "cloud">,
   work: () => Promise<unknown>,
   scripts: string[] = ["rounds-api"],
 ): Promise<void> {

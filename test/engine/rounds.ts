@@ -26,7 +26,7 @@ export function usualCredentials(stamp: string): Record<string, Record<string, u
 }
 
 /** A secret that the Worker's live version holds; a program may not ask for it, the local cloud tells. */
-export function secretOf(scene: Scene, name: string, script = "rounds-api"): string {
+export function secretOf(scene: Pick<Scene, "cloud">, name: string, script = "rounds-api"): string {
   const value = scene.cloud.cloudflare.state(script).secrets[name];
   if (value === undefined) throw new Error(`the Worker ${script} holds no ${name}`);
   return value;

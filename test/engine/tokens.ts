@@ -18,17 +18,21 @@ export function tokenCredential(generations: string[], more: Record<string, unkn
 }
 
 /** The token that the Worker holds now. */
-export function heldToken(scene: Scene, name = "TURSO_AUTH_TOKEN", script = "rounds-api"): string {
+export function heldToken(scene: Pick<Scene, "cloud">, name = "TURSO_AUTH_TOKEN", script = "rounds-api"): string {
   return secretOf(scene, name, script);
 }
 
 /** The status with which a database answers a token: 200, or 401 once it is dead. */
-export function statusOf(scene: Scene, token: string, database = "rounds"): Promise<number> {
+export function statusOf(scene: Pick<Scene, "cloud">, token: string, database = "rounds"): Promise<number> {
   return statusAt(scene.cloud, token, database);
 }
 
 /** What the Worker answers that uses its token on each request. */
-export async function workerSays(scene: Scene, query = "", script = "rounds-api"): Promise<Record<string, unknown>> {
+export async function workerSays(
+  scene: Pick<Scene, "cloud">,
+  query = "",
+  script = "rounds-api",
+): Promise<Record<string, unknown>> {
   const response = await fetch(`${scene.cloud.workerUrl(script)}turso${query}`);
   return (await response.json()) as Record<string, unknown>;
 }

@@ -1,5 +1,5 @@
 // Proves on a real engine what an invalidation does: old tokens are refused, every token of the group is minted again and delivered,
-// and requests fail until then, of that alone. Not: crashes (turso-crash), many groups (turso-groups), a call that is lost or takes
+// and requests fail until then, of that alone. Not: crashes (provider/turso-matrix, crash), many groups (turso-groups), a call that is lost or takes
 // effect late (test/provider/turso-invalidation.test.ts), the order that the seed calls "zero downtime" (rehearse), how long Turso's
 // own rotate takes.
 import { afterAll, beforeAll, describe, expect, it } from "vitest";

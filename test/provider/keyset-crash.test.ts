@@ -1,6 +1,6 @@
 // Proves, over the wire of the local cloud, that a process which dies at any change of a Worker's secrets leaves nothing that makes
 // a protected token die: neither when the update is run again, nor when its edit is taken back or replaced by another one. Where the
-// provider refuses, the edit that its refusal names is accepted. Not proven: the engine's own crashes (test/engine/keyset-crash.test.ts).
+// provider refuses, the edit that its refusal names is accepted. Not proven: the engine's own crashes (test/provider/keyset-matrix.test.ts and test/engine/crash.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CloudflareError } from "../../components/cloudflare/api";
 import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";

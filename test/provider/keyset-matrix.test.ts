@@ -1,31 +1,36 @@
-// Proves G8 for signing keysets on the real engine: `kill -9` of the engine before and after every mutating call of a roll with a
-// backup and of a retirement, and of the provider around the announcement and the activation; then `up`, with the edit kept or taken
-// back. Clients show tokens all the while, and none that an overlap protects is rejected. Not: a crash of Vault or of Cloudflare.
+// Proves G8 for signing keysets on the small engine over the real wire: `kill -9` of the engine and of the providers before and after
+// every mutating call of a roll with a backup and of a retirement; then `up`, with the edit kept or taken back. Clients show tokens all
+// the while, and none that an overlap protects is rejected. Not: what the real engine's own crash leaves (test/engine/crash.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type Crashes, type Point, pointsOf, startCrashes, type Victim } from "../../local/crash";
-import { must, type Scene } from "../../local/scene";
-import { NAME, newToken, shown, signing, startKeysets, underTokens } from "./keysets";
-import { mustFail } from "./outside";
-import { settled } from "./rounds";
+import { type Crashes, type Point, pointsOf, startCrashesOf, type Victim } from "../../local/crash";
+import { must } from "../../local/scene";
+import { NAME, newToken, shown, signing, underTokens } from "../engine/keysets";
+import { mustFail } from "../engine/outside";
+import { type SmallScene, startSmallScene } from "../support/small-scene";
 
 /** The key's backup, the announcement, the activation. */
 const ROLL = ["POST KEY", "PATCH secrets-bulk", "PATCH secrets-bulk"];
 const RETIREMENT = ["PATCH secrets-bulk"];
 
-let scene: Scene;
+let scene: SmallScene;
 let crashes: Crashes;
 let counter = 0;
 let live = ["2026-11-20"];
 
 beforeAll(async () => {
   const backup = { vault: { path: "rollover/rounds-signing" } };
-  scene = await startKeysets({ [NAME]: signing("keyset", live, { backup }) });
-  crashes = await startCrashes(scene);
+  scene = await startSmallScene({
+    needs: ["workers", "vault"],
+    credentials: { [NAME]: signing("keyset", live, { backup }) },
+    worker: { settle: "0s", answers: 3, within: "10s" },
+    cloud: { cloudflare: { scripts: { "rounds-api": { vars: { TOKEN_TTL_SECONDS: "600" } } } } },
+  });
+  crashes = await startCrashesOf(scene, scene.runs);
   await must(scene.stack.up());
 });
 afterAll(async () => {
   await crashes.stop();
-  await scene.end();
+  await scene.stop();
 });
 
 const points = (calls: string[]) =>
@@ -44,14 +49,8 @@ it("a roll makes the mutating calls that are known", async () => {
   expect(retirement.calls).toEqual(RETIREMENT);
 });
 
-describe("kill -9 of the engine in a roll, then up", () => {
-  it.each(points(ROLL))("$name", ({ point }) => rollThrough("engine", point));
-});
-
-describe("kill -9 of the provider in a roll, then up", () => {
-  it.each(points(ROLL).filter(({ point }) => point.label !== "POST KEY"))("$name", ({ point }) =>
-    rollThrough("provider", point),
-  );
+describe.each(["engine", "provider"] as const)("kill -9 of the %s in a roll, then up", (victim) => {
+  it.each(points(ROLL))("$name", ({ point }) => rollThrough(victim, point));
 });
 
 describe("kill -9 of the engine in a roll, then up with the edit taken back", () => {
@@ -75,7 +74,7 @@ describe("kill -9 of the engine in a roll, then up with the edit taken back", ()
       } else await crashes.recover("engine");
       expect([await shown(scene, old), await shown(scene, meanwhile)]).toEqual(["200", "200"]);
     });
-    await settled(scene);
+    await must(scene.stack.preview());
     if (live.length > 1) await retired();
   });
 });
@@ -91,7 +90,7 @@ describe("kill -9 of the engine in a retirement, then up", () => {
       await crashes.recover("engine");
     });
     expect(await shown(scene, old)).toBe("401 unknown-key");
-    await settled(scene);
+    await must(scene.stack.preview());
   });
 });
 
@@ -105,7 +104,7 @@ async function rollThrough(victim: Victim, point: Point): Promise<void> {
     expect([await shown(scene, old), await shown(scene, meanwhile)]).toEqual(["200", "200"]);
   });
   expect(kidOf(await newToken(scene))).toBe(live[0]);
-  await settled(scene);
+  await must(scene.stack.preview());
   await retired();
 }
 
