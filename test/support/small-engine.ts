@@ -151,12 +151,9 @@ class Run {
 
   readonly register: Register = (asked) =>
     new Promise((resolve, reject) => {
-      const step = this.carryOut(asked).then(resolve, (error: unknown) => {
-        this.fail(asked.urn, error);
+      this.carryOut(asked).then(resolve, () => {
         if (this.continueOnError) reject(new NotBegun(asked.urn));
       });
-      this.steps.add(step);
-      void step.finally(() => this.steps.delete(step));
     });
 
   /** Waits for the program and for all that it began, then deletes. */
@@ -177,7 +174,22 @@ class Run {
 
   private async carryOut(asked: Registration): Promise<Answer> {
     this.seen.add(asked.urn);
+    // What waits for a resource that failed waits for ever: it is under way only once it has its inputs.
     const inputs = await given(asked).catch(() => undefined);
+    const step = this.inTurn(asked, inputs).catch((error: unknown) => {
+      this.fail(asked.urn, error);
+      throw error;
+    });
+    const ended = step.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.steps.add(ended);
+    void ended.then(() => this.steps.delete(ended));
+    return step;
+  }
+
+  private async inTurn(asked: Registration, inputs: Props | undefined): Promise<Answer> {
     const looked = this.turn.then(() => {
       if (!inputs || this.dead || (this.failed.size > 0 && !this.continueOnError)) throw new NotBegun(asked.urn);
       return this.step({ ...asked, inputs });
