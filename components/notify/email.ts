@@ -1,6 +1,5 @@
 /** Submits one plain text mail to a server that config names. */
 import { setTimeout as pause } from "node:timers/promises";
-import { createTransport } from "nodemailer";
 import type { Email } from "../rotation/model";
 import { isLoopbackHost } from "../rotation/url";
 
@@ -61,6 +60,8 @@ async function attempt(
   text: string,
   signal: AbortSignal,
 ): Promise<string | undefined> {
+  // Loaded by who sends a mail, not by every process that might.
+  const { createTransport } = await import("nodemailer");
   const transport = createTransport(transportOf(email, password));
   const { from, to } = email;
   // It is no answer to anybody, and nobody's absence note should answer it: https://www.rfc-editor.org/rfc/rfc3834
