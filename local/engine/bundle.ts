@@ -5,6 +5,7 @@
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
 import * as path from "node:path";
+import { machineNow } from "./as-of";
 
 /** Without their ending; the plugins' names are those of RESOURCE_PLUGINS (home.ts). */
 const ENTRIES = [
@@ -81,6 +82,6 @@ function removeOld(bundles: string): void {
   for (const name of fs.readdirSync(bundles)) {
     const folder = path.join(bundles, name);
     const { mtimeMs } = fs.statSync(folder);
-    if (Date.now() - mtimeMs > OLD_MS) fs.rmSync(folder, { recursive: true, force: true });
+    if (machineNow() - mtimeMs > OLD_MS) fs.rmSync(folder, { recursive: true, force: true });
   }
 }
