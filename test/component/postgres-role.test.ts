@@ -206,6 +206,17 @@ it("hands out each URL no sooner than its own login is proven, which is when its
     ]);
 });
 
+it("mints and claims nothing before what it is to wait for", async () => {
+  const registered = await registeredBy(() => {
+    const provider = new postgresql.Provider("postgres", { host: server.host });
+    const before = new random.RandomId("before", { byteLength: 1 });
+    return new PostgresRole("rounds-db", { credential, server, consumers: [consumer], provider, after: [before] });
+  });
+  const minted = registered.filter(({ what }) => what === EDIT || [PASSWORD, CLAIM].includes(what.split(" ")[0] ?? ""));
+  expect(minted).toHaveLength(5);
+  for (const { after } of minted) expect(after).toContain("random:index/randomId:RandomId before");
+});
+
 /** Registers the usual credential with a change; the component itself and the provider are left out of `children`. */
 async function declare(
   change: Partial<PostgresCredential>,

@@ -1,5 +1,6 @@
 // Proves exactly what a RandomSecret registers, under which names, and what of it is secret, under mocks. Not proven: that
 // the engine keeps a value over later edits (test/engine), nor any provider.
+import * as random from "@pulumi/random";
 import { expect, it } from "vitest";
 import { RandomSecret } from "../../components";
 import { registeredBy, valueOf } from "./registered";
@@ -51,4 +52,14 @@ it("hands out secret values and public tags, current first", async () => {
       value: { value: `password-of-session-key@${stamp}`, secret: true },
     })),
   );
+});
+
+it("mints nothing before what it is to wait for", async () => {
+  const registered = await registeredBy(() => {
+    const before = new random.RandomId("before", { byteLength: 1 });
+    return new RandomSecret("session-key", { credential, after: [before] });
+  });
+  const children = registered.filter(({ parent }) => parent === "session-key");
+  expect(children.map(({ after }) => after)).toEqual(children.map(() => ["random:index/randomId:RandomId before"]));
+  expect(children).toHaveLength(4);
 });

@@ -11,7 +11,7 @@ import { defaultCache } from "../../local/engine";
 import { type Mutant, mutated } from "./mutant";
 import { mutants } from "./list";
 import { typeChecker } from "./types";
-import { endAll, type Outcome, runTests, type Selection } from "./vitest";
+import { endAll, type Outcome, outcomeOf, type Report, runTests } from "./vitest";
 
 const CHECKOUT = path.resolve(__dirname, "..", "..");
 /** Of one selection of tests. What takes longer has not failed by itself. */
@@ -55,7 +55,7 @@ async function tryAll(root: string, chosen: readonly Mutant[]): Promise<number> 
   const problemsOf = typeChecker(root, [
     ...new Set(chosen.map(({ file }) => file).filter((file) => /\.ts$/.test(file))),
   ]);
-  const unmutated = new Map<string, Outcome>();
+  const unmutated = new Map<string, Report | string>();
   let alive = 0;
   for (const mutant of chosen) {
     const begun = performance.now();
@@ -76,7 +76,7 @@ async function tryAll(root: string, chosen: readonly Mutant[]): Promise<number> 
     if (problem !== undefined) return `not tried, since it does not compile: ${problem}`;
     fs.writeFileSync(file, text);
     try {
-      const outcome = await runTests(root, mutant, { timeoutMs: LONGEST_MS, env });
+      const outcome = outcomeOf(await runTests(root, mutant, { timeoutMs: LONGEST_MS, bail: true, env }));
       if (outcome.kind === "failed") return `dead: ${wordsOf(outcome)}`;
       return outcome.kind === "passed" ? `ALIVE: ${wordsOf(outcome)}` : `not dead by a test: ${wordsOf(outcome)}`;
     } finally {
@@ -84,18 +84,14 @@ async function tryAll(root: string, chosen: readonly Mutant[]): Promise<number> 
     }
   }
 
-  /** Each selection once. */
-  async function withoutFault({ tests, named }: Selection): Promise<Outcome> {
-    const key = JSON.stringify([tests, named]);
-    const known = unmutated.get(key);
-    if (known) return known;
-    const outcome = await runTests(
-      root,
-      { tests, ...(named !== undefined && { named }) },
-      { timeoutMs: LONGEST_MS, env },
-    );
-    unmutated.set(key, outcome);
-    return outcome;
+  /** Of the same files all that any mutant names is run together, once. */
+  async function withoutFault({ tests, named }: Mutant): Promise<Outcome> {
+    const key = tests.join();
+    const names = chosen.flatMap((one) => (one.tests.join() === key ? [one.named] : []));
+    const all = names.includes(undefined) ? {} : { named: names.join("|") };
+    const report = unmutated.get(key) ?? (await runTests(root, { tests, ...all }, { timeoutMs: LONGEST_MS, env }));
+    unmutated.set(key, report);
+    return outcomeOf(report, named);
   }
 }
 

@@ -17,7 +17,7 @@ export interface Selection {
 }
 
 /** The part of vitest's JSON report that is looked at. */
-interface Report {
+export interface Report {
   testResults: {
     name: string;
     message: string;
@@ -34,20 +34,22 @@ export function endAll(): void {
 }
 
 /**
- * Ends at the first test that fails, and after `timeoutMs` at the latest.
+ * Ends after `timeoutMs` at the latest.
  *
  * @param root The copy of the checkout.
- * @param env Beside this process's own.
+ * @param options `bail`: ends at the first test that fails; `env`: beside this process's own.
+ * @returns Vitest's report, or why there is none.
  */
 export async function runTests(
   root: string,
   { tests, named }: Selection,
-  { timeoutMs, env = {} }: { timeoutMs: number; env?: NodeJS.ProcessEnv },
-): Promise<Outcome> {
+  { timeoutMs, bail = false, env = {} }: { timeoutMs: number; bail?: boolean; env?: NodeJS.ProcessEnv },
+): Promise<Report | string> {
   const report = path.join(root, "vitest.json");
   fs.rmSync(report, { force: true });
   const args = [
-    ...[path.join(root, "node_modules", "vitest", "vitest.mjs"), "run", "--bail", "1"],
+    ...[path.join(root, "node_modules", "vitest", "vitest.mjs"), "run", "--bail", bail ? "1" : "0"],
+    ...["--config", path.join(root, "test", "mutants", "vitest.config.mts")],
     ...["--reporter", "json", "--outputFile", report],
     ...(named === undefined ? [] : ["-t", named]),
     ...tests,
@@ -77,16 +79,28 @@ export async function runTests(
   clearTimeout(deadline);
   running.delete(child);
   if (child.pid !== undefined) endGroup(child.pid);
-  if (late.signal.aborted) return { kind: "broken", why: `did not end within ${timeoutMs / 1000} s` };
-  if (!fs.existsSync(report)) return { kind: "broken", why: `vitest gave no report: ${lastLine(said)}` };
-  return outcomeOf(JSON.parse(fs.readFileSync(report, "utf8")) as Report);
+  if (late.signal.aborted) return `did not end within ${timeoutMs / 1000} s`;
+  if (!fs.existsSync(report)) return `vitest gave no report: ${lastLine(said)}`;
+  return JSON.parse(fs.readFileSync(report, "utf8")) as Report;
 }
 
-export function outcomeOf({ testResults }: Report): Outcome {
-  const all = testResults.flatMap(({ assertionResults }) => assertionResults);
+/** @param named Only the tests whose full name matches count. @default all */
+export function outcomeOf(report: Report | string, named = ""): Outcome {
+  if (typeof report === "string") return { kind: "broken", why: report };
+  const { testResults } = report;
+  const isNamed = new RegExp(named);
+  const all = testResults.flatMap(({ assertionResults }) =>
+    assertionResults.filter(({ fullName }) => isNamed.test(fullName)),
+  );
   const failed = all.find(({ status }) => status === "failed");
-  if (failed) return { kind: "failed", test: failed.fullName, why: firstLine(failed.failureMessages?.[0] ?? "") };
-  const broken = testResults.find(({ status }) => status === "failed");
+  const why = failed?.failureMessages?.[0] ?? "";
+  // Too late for a test is not wrong for it.
+  if (/^(?:Error: )?(?:Test|Hook) timed out/.test(why)) return { kind: "broken", why: firstLine(why) };
+  if (failed) return { kind: "failed", test: failed.fullName, why: firstLine(why) };
+  const broken = testResults.find(
+    ({ status, assertionResults }) =>
+      status === "failed" && assertionResults.every(({ status: one }) => one !== "failed"),
+  );
   if (broken) return { kind: "broken", why: `${path.basename(broken.name)}: ${firstLine(broken.message)}` };
   const passed = all.filter(({ status }) => status === "passed").length;
   return passed > 0 ? { kind: "passed", tests: passed } : { kind: "broken", why: "no test of that name was run" };

@@ -3,8 +3,10 @@
 // engine makes of it (test/engine), nor a server that stops answering in the middle of a statement (bounded to 35 s). A server that
 // cannot be reached is postgres-unreachable.test.ts's.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { postgresLoginClaim } from "../../components/postgres/postgres-login-claim.provider";
 import type { Outputs } from "../../components/postgres/postgres-login.provider";
 import { markOf } from "../../components/postgres/retire";
+import { scramVerifier } from "../../components/postgres/scram";
 import { connected } from "../../components/postgres/sql";
 import { type Logins, startLogins } from "./logins";
 
@@ -210,6 +212,98 @@ describe("a Postgres login on bad days", () => {
     const { server, login } = on.admin();
     await connected(server, login, (client) => client.query(`CREATE ROLE ${adopted.login} LOGIN PASSWORD 'of-others'`));
     expect(await on.remove(await on.create({ ...adopted, password: "" }))).toEqual({ proven: false });
+  });
+
+  it("is made from a verifier: the server never hears its password", async () => {
+    const inputs = on.news();
+    await on.create(inputs);
+    const { rows } = await on.sql("SELECT rolpassword FROM pg_authid WHERE rolname = $1", [inputs.login]);
+    expect(rows).toEqual([{ rolpassword: scramVerifier(inputs.password, inputs.madeBy) }]);
+  });
+
+  it("is not proven where it acts as another than its owner", async () => {
+    const inputs = on.news({ mode: "inPlace", login: "rounds_of_its_own", checks: [] });
+    await on.sql(`CREATE ROLE ${inputs.login} LOGIN PASSWORD '${inputs.password}'`);
+    expect((await on.failure(on.create(inputs))).message).toContain(
+      `the login ${inputs.login} acts as ${inputs.login}, not as its owner rounds_owner`,
+    );
+  });
+
+  it("that becomes current again is proven again", async () => {
+    await on.sql("CREATE TABLE granted (id int); GRANT SELECT ON granted TO rounds_owner");
+    const inputs = on.news({ checks: ["SELECT count(*) FROM granted"] });
+    const previous = await on.update(await on.create(inputs), { ...inputs, current: false, edit: "2" });
+    await on.sql("REVOKE SELECT ON granted FROM rounds_owner");
+    await on.update(previous, { ...inputs, current: false, edit: "3" });
+    expect((await on.failure(on.update(previous, { ...inputs, edit: "4" }))).message).toContain(
+      "rounds-db was not proven, so nothing was delivered.",
+    );
+  });
+
+  it("names logins of its owner that no config names", async () => {
+    const stranger = on.news().login;
+    await on.sql(`CREATE ROLE ${stranger} LOGIN IN ROLE rounds_owner`);
+    const outs = await on.create(on.news());
+    expect(outs.debts).toContain(stranger);
+    expect((await on.update(outs, { ...outs, siblings: [outs.login, stranger] })).debts).not.toContain(stranger);
+    await on.sql(`DROP ROLE ${stranger}`);
+  });
+
+  it("works on while sessions with it begin, for as long as `quiet` says", async () => {
+    const outs = await on.create(on.news({ quietMs: 60_000 }));
+    const over = new AbortController();
+    const refused = on.failure(on.remove(outs)).finally(() => {
+      over.abort();
+    });
+    // One after the other: those of before the first look do not count.
+    while (!over.signal.aborted) {
+      const session = await on.openSession(outs);
+      await session.client.end();
+    }
+    expect((await refused).message).toContain("was not withdrawn: somebody still logs in with it");
+    expect(await on.acts(outs)).toBe("rounds_owner");
+  });
+
+  it("stays where its password is still taken after it was blocked", async () => {
+    const outs = await on.create(on.news());
+    on.now.gate = async (label, phase) => {
+      if (label === "pg_terminate_backend" || (label === "ALTER ROLE NOLOGIN" && phase === "after"))
+        await on.sql(`ALTER ROLE ${outs.login} LOGIN`);
+      return "pass";
+    };
+    expect((await on.failure(on.remove(outs))).message).toBe(
+      `the login ${outs.login} of rounds-db still logs in after it was blocked`,
+    );
+    on.reset();
+    expect(await on.acts(outs)).toBe("rounds_owner");
+  });
+
+  it("that was there before Rollover is blocked, and keeps what it owns", async () => {
+    const adopted = on.news({ mode: "adopted" });
+    const { server, login } = on.admin();
+    const made = `CREATE ROLE ${adopted.login} LOGIN PASSWORD '${adopted.password}'`;
+    await connected(server, login, (client) => client.query(made));
+    await on.sql(`CREATE TABLE of_adopted (id int); ALTER TABLE of_adopted OWNER TO ${adopted.login}`);
+    await on.remove(await on.create({ ...adopted, password: "" }));
+    expect(await on.acts(adopted)).toBe("28000");
+    const { rows: tables } = await on.sql("SELECT tableowner FROM pg_tables WHERE tablename = 'of_adopted'");
+    expect(tables).toEqual([{ tableowner: adopted.login }]);
+  });
+
+  it("that a crashed update made, and no edit names, goes by its claim; one that is in use stays", async () => {
+    const outs = await on.create(on.news());
+    const { login, server, owner, database, madeBy, credential, quietMs } = outs;
+    const sweep = (urn = madeBy) => {
+      const claim = { login, server, owner, database, madeBy: urn, credential, quietMs };
+      return postgresLoginClaim(on.admin()).delete?.(login, claim) ?? expect.unreachable();
+    };
+    await sweep(`${madeBy}-of-another`);
+    expect(await on.acts(outs)).toBe("rounds_owner");
+    const session = await on.openSession(outs);
+    expect((await on.failure(sweep())).message).toContain("was thought forgotten, but is in use; it was left as it is");
+    await session.client.end();
+    await sweep();
+    expect(await on.exists(login)).toBe(false);
   });
 
   it("leaves what it made after SET ROLE NONE to its owner", async () => {

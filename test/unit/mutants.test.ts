@@ -61,4 +61,13 @@ describe("a run of tests", () => {
   ])("is judged by its tests alone (%#)", (report, outcome) => {
     expect(outcomeOf(report)).toEqual(outcome);
   });
+
+  it("is judged by those of them that are named, and is broken where a test was late or there is no report", () => {
+    expect(outcomeOf(of("failed", "failed", "passed"), "test 1")).toEqual({ kind: "passed", tests: 1 });
+    expect(outcomeOf("did not end")).toEqual({ kind: "broken", why: "did not end" });
+    const late = of("failed", "failed");
+    for (const one of late.testResults[0]?.assertionResults ?? [])
+      one.failureMessages = ["Error: Test timed out in 5000ms."];
+    expect(outcomeOf(late)).toEqual({ kind: "broken", why: "Error: Test timed out in 5000ms." });
+  });
 });

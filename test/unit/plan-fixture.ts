@@ -1,4 +1,4 @@
-/** Small inputs for the plan's tests, in the shapes that the engine writes (checked for real in test/engine/plan.test.ts). */
+/** Small inputs for the plan's tests, in the shapes that the engine writes (checked for real in test/engine/operate.test.ts). */
 import type { Facts } from "../../operations/plan/describe";
 import { type Outputs, type Resource, type Step, type Summary } from "../../operations/plan/shapes";
 

@@ -1,5 +1,5 @@
 // Proves what the plan says of what changes under the stamp that it has: logins and tokens that are replaced, another kind under one
-// name, checks that are run anew. Not that the engine writes these steps: test/engine/plan-replaced.test.ts does.
+// name, checks that are run anew. Not that the engine writes these steps: test/engine/operate.test.ts does.
 import { describe, expect, it } from "vitest";
 import { describePlan, type Plan } from "../../operations/plan/describe";
 import { toMarkdown } from "../../operations/plan/markdown";

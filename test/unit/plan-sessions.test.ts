@@ -1,5 +1,5 @@
 // Proves to which server the plan gives the admin's password when it asks for sessions: the one that state has for the login that
-// goes, and never another that a stack file names. Not what Postgres answers: test/engine/plan-git.test.ts.
+// goes, and never another that a stack file names. Not what Postgres answers: test/engine/operate.test.ts.
 import * as net from "node:net";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type PostgresServer } from "../../components/rotation/model";

@@ -1,5 +1,5 @@
 // Proves what the plan says of each kind of change, as whole Markdown texts (test/golden) and in single facts, and that nothing
-// else of the engine's output reaches it. Not that the engine writes these shapes: test/engine/plan.test.ts does.
+// else of the engine's output reaches it. Not that the engine writes these shapes: test/engine/operate.test.ts does.
 import * as path from "node:path";
 import { describe, expect, it } from "vitest";
 import { editsOf } from "../../operations/plan/base";

@@ -2,14 +2,28 @@
 import type { Mutant } from "../mutant";
 
 const GATE = "components/cloudflare/keyset-gate.ts";
+const STEP = "components/cloudflare/keyset-step.ts";
 const STEPS = "components/cloudflare/keyset-steps.ts";
 const KEYSET = "components/keyset/keyset.ts";
+const VAULT_KEY = "components/vault/vault-key.provider.ts";
 
+const handed = ["test/provider/keyset.test.ts"];
 const steps = ["test/unit/keyset-steps.test.ts"];
 const declared = ["test/component/keyset.test.ts"];
+const kept = ["test/provider/vault-key.test.ts"];
 const random = ["test/component/random-secret.test.ts"];
 
 export const keysetMutants: readonly Mutant[] = [
+  {
+    id: "key-announced-as-primary",
+    guarantee: "G2",
+    fault: "the announcement has the new key sign already",
+    file: STEPS,
+    text: `unitedKeySets(set.secrets[spec.as] ?? "", olds.secrets[was.as] ?? "", primary.stamp)`,
+    becomes: `unitedKeySets(set.secrets[spec.as] ?? "", olds.secrets[was.as] ?? "", next.stamp)`,
+    tests: handed,
+    named: "is a first delivery in one set, and each new key announced before it signs",
+  },
   {
     id: "announcement-loses-a-key",
     guarantee: "G2",
@@ -18,6 +32,46 @@ export const keysetMutants: readonly Mutant[] = [
     text: "keys: [...set.keys, ...more]",
     becomes: "keys: [...set.keys, ...more.slice(1)]",
     tests: ["test/unit/key-texts.test.ts"],
+  },
+  {
+    id: "signer-before-verifiers",
+    guarantee: "G2",
+    fault: "a Worker signs with a new key before those that verify have it",
+    file: "components/rotation/delivery-order.ts",
+    text: `to.worker !== undefined && to.verifyOnly === true ? [to.worker] : []`,
+    becomes: `to.worker === "" && to.verifyOnly === true ? [to.worker] : []`,
+    tests: ["test/unit/config-keyset.test.ts"],
+    named: "are delivered to before the one that signs for them",
+  },
+  {
+    id: "key-dropped-before-its-time",
+    guarantee: "G5",
+    fault: "a key is dropped while tokens that it signed are accepted",
+    file: STEP,
+    text: "return Math.max(0, ...ends.map((ended) => ended + wait));",
+    becomes: "return Math.max(0, ...ends.map((ended) => ended + 0 * wait));",
+    tests: handed,
+    named: "else not, and nothing is changed",
+  },
+  {
+    id: "key-dropped-without-drain",
+    guarantee: "G5",
+    fault: "an update does not wait for the tokens of a key that may go within drain",
+    file: GATE,
+    text: "return Math.max(0, rest);",
+    becomes: "return Math.min(0, rest);",
+    tests: steps,
+    named: "the wait is for the key that is superseded last",
+  },
+  {
+    id: "key-dropped-while-it-signs",
+    guarantee: "G5",
+    fault: "the key that signs is dropped",
+    file: GATE,
+    text: "const primary = signs(step) ? dropped.find(({ tag }) => tag === activation.tag) : undefined;",
+    becomes: `const primary = signs(step) ? dropped.find(({ tag }) => tag === "") : undefined;`,
+    tests: handed,
+    named: "never while it signs",
   },
   {
     id: "key-dropped-while-in-use",
@@ -59,7 +113,7 @@ export const keysetMutants: readonly Mutant[] = [
     tests: ["test/unit/key-texts.test.ts"],
   },
   {
-    id: "jws-algorithm-of-the-token",
+    id: "dropped-key-accepted",
     guarantee: "G6",
     fault: "a dropped key's tokens are accepted where they name no key that is known",
     file: "components/jws/keyset.ts",
@@ -85,6 +139,46 @@ export const keysetMutants: readonly Mutant[] = [
     becomes: "return key ?? pulumi.secret(kept.key);",
     tests: declared,
     named: "is delivered out of its backup",
+  },
+  {
+    id: "backup-not-read-back",
+    guarantee: "G3",
+    fault: "a backup counts as kept when it was written, and is not read back",
+    file: VAULT_KEY,
+    text: "await api.write(placeOf(backup), { credential, stamp, key }, kept.version);",
+    becomes: `await api.write(placeOf(backup), { credential, stamp, key }, kept.version);
+      return;`,
+    tests: kept,
+    named: "reads it back|cannot be read back",
+  },
+  {
+    id: "backup-overwritten",
+    guarantee: "G8",
+    fault: "a backup that holds another key is written over",
+    file: VAULT_KEY,
+    text: 'if (isOccupied(kept, backup)) throw occupied(backup);\n    if (kept.kind === "alive") return;',
+    becomes: `if (kept.kind === "alive" && !isOccupied(kept, backup)) return;`,
+    tests: kept,
+  },
+  {
+    id: "restore-overwrites-backup",
+    guarantee: "G8",
+    fault: "a restore writes the backup that it is to read",
+    file: VAULT_KEY,
+    text: "if (!isRestore(news)) await backUp(api, { ...news, key });",
+    becomes: `await api.write(placeOf(news), { ...news, key: key.replace(/./g, "0") }, 1);
+      if (!isRestore(news)) await backUp(api, { ...news, key });`,
+    tests: kept,
+    named: "reads the key, writes nothing, and hands it out",
+  },
+  {
+    id: "restore-of-another",
+    guarantee: "G3",
+    fault: "the backup of another credential is restored",
+    file: VAULT_KEY,
+    text: "if (credential !== news.credential || stamp !== news.stamp)",
+    becomes: `if (credential === "" || stamp === "")`,
+    tests: kept,
   },
   {
     id: "backup-key-in-state",
@@ -113,6 +207,15 @@ export const keysetMutants: readonly Mutant[] = [
     file: "components/random/random-secret.ts",
     text: "value: pulumi.secret(value.result)",
     becomes: "value: pulumi.unsecret(value.result)",
+    tests: random,
+  },
+  {
+    id: "random-minted-unannounced",
+    guarantee: "G8",
+    fault: "a random secret is minted before its delivery is intended and announced",
+    file: "components/random/random-secret.ts",
+    text: "dependsOn: args.after ?? []",
+    becomes: "dependsOn: []",
     tests: random,
   },
   {

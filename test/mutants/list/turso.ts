@@ -1,11 +1,33 @@
 /** Turso tokens and their invalidation. */
 import type { Mutant } from "../mutant";
 
+const API = "components/turso/api.ts";
+const ROTATE = "components/turso/rotate.ts";
 const ORGANIZATION = "components/turso/turso-organization.ts";
 
+const faults = ["test/provider/turso-api-faults.test.ts"];
 const declared = ["test/component/turso.test.ts"];
 
 export const tursoMutants: readonly Mutant[] = [
+  {
+    id: "rotate-repeated",
+    guarantee: "G10",
+    fault: "an auth/rotate whose answer was lost is called again at once",
+    file: API,
+    text: "      once: true,\n",
+    becomes: "",
+    tests: faults,
+    named: "is asked once where its effect is unknown",
+  },
+  {
+    id: "canary-trusted-once",
+    guarantee: "G6",
+    fault: "one refusal of the canary is enough to believe that every token is dead",
+    file: ROTATE,
+    text: `if (row === 3) return "refused";`,
+    becomes: `if (row === 1) return "refused";`,
+    tests: ["test/unit/turso-watch.test.ts"],
+  },
   {
     id: "invalidates-before-all-else",
     guarantee: "G2",

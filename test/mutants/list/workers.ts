@@ -1,12 +1,128 @@
 /** What Workers and env files are handed, and what Workers say of it. */
 import type { Mutant } from "../mutant";
 
+const ATTEST = "components/cloudflare/attest.ts";
+const DELIVER = "components/cloudflare/deliver.ts";
+const SECRET_SET = "components/cloudflare/worker-secret-set.provider.ts";
+const INTENT = "components/cloudflare/worker-delivery.provider.ts";
 const CONSUMER = "components/cloudflare/worker-consumer.ts";
 const SECRETS = "components/cloudflare/worker-secrets.ts";
+const HTTP = "components/http.ts";
 
+const pushed = ["test/unit/deliver.test.ts"];
+const calls = ["test/provider/cloudflare-api.test.ts"];
+const attested = ["test/provider/attest.test.ts"];
+const delivered = ["test/provider/worker-secrets.test.ts"];
 const declared = ["test/component/worker-secrets.test.ts"];
 
 export const workerMutants: readonly Mutant[] = [
+  {
+    id: "deliver-by-two-calls",
+    guarantee: "G4",
+    fault: "a Worker's set is handed over by two calls, and a version in between holds half of it",
+    file: DELIVER,
+    text: "await api.changeSecrets(set.script, changes, () => tookEffect(api, set, before));",
+    becomes: `await api.changeSecrets(set.script, set.secrets, () => tookEffect(api, set, before));
+  await api.changeSecrets(set.script, changes, () => tookEffect(api, set, before));`,
+    tests: pushed,
+  },
+  {
+    id: "deliver-undeployed",
+    guarantee: "G4",
+    fault: "a delivery deploys code that nobody has released",
+    file: DELIVER,
+    text: "if (versions.newest !== versions.deployed) {",
+    becomes: `if (versions.newest === "") {`,
+    tests: pushed,
+  },
+  {
+    id: "attest-without-tags",
+    guarantee: "G5",
+    fault: "a Worker that reports the right stamps with other values passes for attested",
+    file: DELIVER,
+    text: `generations[credential]?.map(({ tag }) => tag).join() ?? "";`,
+    becomes: `generations[credential]?.map(({ stamp }) => stamp).join() ?? "";`,
+    tests: pushed,
+  },
+  {
+    id: "attest-once",
+    guarantee: "G5",
+    fault: "one good answer attests, where a row of them is asked for",
+    file: ATTEST,
+    text: "    row = 0;\n",
+    becomes: "",
+    tests: attested,
+    named: "attests only by a row of answers|keeps changing between old and new",
+  },
+  {
+    id: "asked-once",
+    guarantee: "G5",
+    fault: "a consumer is believed at its first answer",
+    file: ATTEST,
+    text: "for (let n = 0; n < answers; n++) {",
+    becomes: "for (let n = 0; n < Math.min(1, answers); n++) {",
+    tests: attested,
+  },
+  {
+    id: "unknown-token-believed",
+    guarantee: "G5",
+    fault: "a probe that knows no token counts as one that holds nothing, whatever Cloudflare says",
+    file: ATTEST,
+    text: "return !names.includes(generationsName) && !names.includes(probeTokenName);",
+    becomes: "return names.length >= 0;",
+    tests: attested,
+    named: "that knows no token is believed when Cloudflare says so",
+  },
+  {
+    id: "strange-answer-believed",
+    guarantee: "G5",
+    fault: "an answer without the documented shape counts as one that holds nothing",
+    file: ATTEST,
+    text: `if (!isGenerations(body?.generations)) return { why: "an answer of another shape" };`,
+    becomes: `if (!isGenerations(body?.generations)) return { generations: {} };`,
+    tests: attested,
+  },
+  {
+    id: "settle-skipped",
+    guarantee: "G5",
+    fault: "what an edge location may still hold is withdrawn at once",
+    file: DELIVER,
+    text: "if (olds && losesGeneration(olds, news)) await pause(news.settleMs);",
+    becomes: "",
+    tests: delivered,
+    named: "waits for the edge where a generation is withdrawn",
+  },
+  {
+    id: "names-not-listed",
+    guarantee: "G4",
+    fault: "a Worker without a probe is not looked at after its delivery",
+    file: DELIVER,
+    text: "if (missing.length === 0) return;",
+    becomes: "if (missing.length >= 0) return;",
+    tests: pushed,
+  },
+  {
+    id: "empty-secret-delivered",
+    guarantee: "G4",
+    fault: "a secret that is not known yet is delivered as no text",
+    file: SECRET_SET,
+    text: `const empty = Object.keys(news.secrets).filter((name) => news.secrets[name] === "");`,
+    becomes: `const empty = Object.keys(news.secrets).filter((name) => news.secrets[name] === undefined);`,
+    tests: delivered,
+    named: "refuses an empty secret",
+  },
+  {
+    id: "check-names-secrets",
+    guarantee: "G7",
+    fault: "a refusal names a secret property, whose value the engine then prints",
+    file: SECRET_SET,
+    text: `...empty.map((name) => ({
+      property: "worker",`,
+    becomes: `...empty.map((name) => ({
+      property: "secrets",`,
+    tests: delivered,
+    named: "refuses an empty secret",
+  },
   {
     id: "worker-secrets-in-state",
     guarantee: "G7",
@@ -27,6 +143,45 @@ export const workerMutants: readonly Mutant[] = [
     tests: declared,
   },
   {
+    id: "taken-back-not-redelivered",
+    guarantee: "G8",
+    fault: "an edit that is taken back after a crash gets the same nonce, and is not delivered again",
+    file: INTENT,
+    text: `delivery: randomBytes(8).toString("hex"),`,
+    becomes: `delivery: randomBytes(0).toString("hex") + news.intent,`,
+    tests: pushed,
+  },
+  {
+    id: "touched-forgotten",
+    guarantee: "G8",
+    fault: "a secret that a failed delivery left on a Worker stays there",
+    file: INTENT,
+    text: "outs: begin(news, olds.names)",
+    becomes: "outs: begin(news, [])",
+    tests: delivered,
+    named: "deletes what a failed delivery left",
+  },
+  {
+    id: "first-delivery-unswept",
+    guarantee: "G8",
+    fault: "secrets of a first delivery that crashed and was taken back stay on the Worker",
+    file: INTENT,
+    text: "if (!abandon.includes(props.worker)) await removeSecrets(api, props, props.touched);",
+    becomes: "await Promise.resolve({ removeSecrets, abandon, props });",
+    tests: delivered,
+    named: "sweeps the first delivery of a Worker",
+  },
+  {
+    id: "other-account-taken-for-gone",
+    guarantee: "G8",
+    fault: "a Worker of another account counts as gone",
+    file: SECRET_SET,
+    text: "if (accountId === api.accountId) return;",
+    becomes: `if (accountId !== "") return;`,
+    tests: delivered,
+    named: "refuses to take a Worker of another account for gone",
+  },
+  {
     id: "clock-in-program",
     guarantee: "G1",
     fault: "what is to be delivered hangs on the time of day",
@@ -44,6 +199,17 @@ export const workerMutants: readonly Mutant[] = [
     becomes: "entries",
     tests: declared,
     named: "in whatever order the credentials stand",
+  },
+  {
+    id: "knob-delivers",
+    guarantee: "G1",
+    fault: "a change of how long to wait hands every secret over again",
+    file: SECRET_SET,
+    text: `  "settleMs",
+  "settles",`,
+    becomes: `  "settles",`,
+    tests: ["test/provider/keyset.test.ts"],
+    named: "is nothing where only a knob was turned",
   },
   {
     id: "probe-answers-anybody",
@@ -81,6 +247,36 @@ export const workerMutants: readonly Mutant[] = [
     text: "if (rate.periodMs === 0 || means.periodsMs.includes(rate.periodMs)) return rate;",
     becomes: "if (rate.periodMs === 0 || means.periodsMs.length > 0) return rate;",
     tests: ["test/unit/rate-limits.test.ts"],
+  },
+  {
+    id: "call-repeated-unseen",
+    guarantee: "G10",
+    fault: "a change whose answer was lost is made again without looking",
+    file: HTTP,
+    text: "const settled = open ? await call.settled?.() : undefined;",
+    becomes: "const settled = attempt > attempts ? await call.settled?.() : undefined;",
+    tests: calls,
+    named: "on the changing call is survived, and nothing is applied twice",
+  },
+  {
+    id: "refusal-retried",
+    guarantee: "G10",
+    fault: "a call that was refused is made again",
+    file: HTTP,
+    text: `if ((!open && refusal.fault !== "rate-limited") ||`,
+    becomes: `if ((!open && refusal.fault === "rate-limited") ||`,
+    tests: calls,
+    named: "refuses at once what another attempt cannot help",
+  },
+  {
+    id: "retries-of-a-call-without-end",
+    guarantee: "G10",
+    fault: "a call that fails is made forty times",
+    file: HTTP,
+    text: "const attempts = 4;",
+    becomes: "const attempts = 40;",
+    tests: ["test/provider/turso-api-faults.test.ts"],
+    named: "gives up on lasting",
   },
   {
     id: "env-file-lines-in-state",
