@@ -163,7 +163,8 @@ export class Stack {
 
   /** Decrypts what the stack's file or state holds. */
   async decrypter(): Promise<(ciphertext: string) => string> {
-    return (await this.cipher()).decrypt;
+    const cipher = await this.cipher();
+    return (ciphertext) => cipher.decrypt(ciphertext);
   }
 
   /** Sets config; a secret value is encrypted here and not by the CLI. */

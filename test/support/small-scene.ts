@@ -71,11 +71,14 @@ export async function startSmallScene(options: SmallSceneOptions): Promise<Small
       bundled(dir),
     ]);
     const { secrets, workers: served, ...settings } = cloud.config();
-    const workers = Object.entries(served).map(([name, own]) => [name, { ...own, ...options.worker }]);
+    const workers = Object.entries(served).map(([name, own]): [string, unknown] => [
+      name,
+      { ...own, ...options.worker },
+    ]);
     const config = { ...settings, ...secrets, credentials: options.credentials, workers: Object.fromEntries(workers) };
     if (settings.postgres) {
       const own = { ...settings.postgres, password: secrets.postgresPassword };
-      const texts = Object.entries(own).map(([key, value]) => [key, String(value)]);
+      const texts = Object.entries(own).map(([key, value]): [string, string] => [key, String(value)]);
       await postgresql?.configure(Object.fromEntries(texts));
     }
     return { ...sceneOf({ cloud, config, program, plugins: { random, postgresql } }), stop };
@@ -199,7 +202,7 @@ async function bundled(dir: string): Promise<Bundled> {
 class ProviderProcess {
   private readonly child: ChildProcess;
   private readonly exited: Promise<unknown>;
-  private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>();
+  private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>();
   private counter = 0;
 
   constructor(file: string, config: Record<string, string>) {
