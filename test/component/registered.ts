@@ -48,7 +48,7 @@ export async function registeredBy(build: () => unknown): Promise<Registered[]> 
     requests.push(request);
     return register(request, callback);
   };
-  build();
+  await build();
   await pulumi.runtime.disconnect();
   return requests.map(read);
 }

@@ -94,8 +94,9 @@ export function outcomeOf(report: Report | string, named = ""): Outcome {
   );
   const failed = all.find(({ status }) => status === "failed");
   const why = failed?.failureMessages?.[0] ?? "";
-  // Too late for a test is not wrong for it.
-  if (/^(?:Error: )?(?:Test|Hook) timed out/.test(why)) return { kind: "broken", why: firstLine(why) };
+  // Too late for a test is not wrong for it; in place of such an error the report has only where the test stands.
+  if (/STACK_TRACE_ERROR|(?:Test|Hook) timed out/.test(why))
+    return { kind: "broken", why: `"${failed?.fullName ?? ""}" was not done in time` };
   if (failed) return { kind: "failed", test: failed.fullName, why: firstLine(why) };
   const broken = testResults.find(
     ({ status, assertionResults }) =>

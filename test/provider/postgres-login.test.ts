@@ -250,7 +250,7 @@ describe("a Postgres login on bad days", () => {
   });
 
   it("works on while sessions with it begin, for as long as `quiet` says", async () => {
-    const outs = await on.create(on.news({ quietMs: 60_000 }));
+    const outs = await on.create(on.news({ quietMs: 15_000 }));
     const over = new AbortController();
     const refused = on.failure(on.remove(outs)).finally(() => {
       over.abort();

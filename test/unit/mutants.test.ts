@@ -67,7 +67,7 @@ describe("a run of tests", () => {
     expect(outcomeOf("did not end")).toEqual({ kind: "broken", why: "did not end" });
     const late = of("failed", "failed");
     for (const one of late.testResults[0]?.assertionResults ?? [])
-      one.failureMessages = ["Error: Test timed out in 5000ms."];
-    expect(outcomeOf(late)).toEqual({ kind: "broken", why: "Error: Test timed out in 5000ms." });
+      one.failureMessages = ["Error: STACK_TRACE_ERROR\n    at task"];
+    expect(outcomeOf(late)).toEqual({ kind: "broken", why: '"test 0" was not done in time' });
   });
 });

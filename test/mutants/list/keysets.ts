@@ -15,6 +15,16 @@ const random = ["test/component/random-secret.test.ts"];
 
 export const keysetMutants: readonly Mutant[] = [
   {
+    id: "key-unannounced",
+    guarantee: "G2",
+    fault: "a new key signs before every isolate knows it",
+    file: STEPS,
+    text: "if (!next || !signs(step) || isActive || isKnown) return undefined;",
+    becomes: `if (!next || !signs(step) || isActive || isKnown || next.tag !== "") return undefined;`,
+    tests: handed,
+    named: "is a first delivery in one set, and each new key announced before it signs",
+  },
+  {
     id: "key-announced-as-primary",
     guarantee: "G2",
     fault: "the announcement has the new key sign already",
@@ -82,6 +92,17 @@ export const keysetMutants: readonly Mutant[] = [
     becomes: "if (share <= 1 + step.spec.retireBelow) continue;",
     tests: steps,
     named: "a share above",
+  },
+  {
+    id: "key-dropped-in-silence",
+    guarantee: "G5",
+    fault: "a key is dropped though the Worker gives no answer",
+    file: GATE,
+    text: `if (!("generations" in report))
+      refuse(step, \`the Worker does not say what it still verifies: \${describe(report, step.credential)}\`);`,
+    becomes: `if (!("generations" in report)) continue;`,
+    tests: handed,
+    named: "never while the Worker gives no answer",
   },
   {
     id: "report-without-since",

@@ -5,11 +5,41 @@ const RECORDED = "components/audit/recorded.ts";
 const RECORDS = "components/audit/records.ts";
 const CREDENTIAL = "operations/stack-file/credential.ts";
 
+const PROGRAM = "index.ts";
+
+const program = ["test/component/program.test.ts"];
 const recorded = ["test/unit/audit-recorded.test.ts", "test/unit/audit-trouble.test.ts"];
 const chain = ["test/unit/audit-chain.test.ts"];
 const afterRoll = ["test/component/after-roll.test.ts"];
 
 export const operatingMutants: readonly Mutant[] = [
+  {
+    id: "mint-before-announcement",
+    guarantee: "G8",
+    fault: "credentials are minted beside the announcement, which is recorded and may stop the update",
+    file: PROGRAM,
+    text: "const after = [...announced, ...to.map(({ delivery }) => delivery)];",
+    becomes: "const after = to.map(({ delivery }) => delivery);",
+    tests: program,
+  },
+  {
+    id: "delivers-to-signers-first",
+    guarantee: "G2",
+    fault: "the program delivers to a Worker that signs beside those that verify, not after them",
+    file: PROGRAM,
+    text: "const after = [...announced, ...verifiers];",
+    becomes: "const after = verifiers.length > 99 ? verifiers : announced;",
+    tests: program,
+  },
+  {
+    id: "invalidates-beside-all-else",
+    guarantee: "G2",
+    fault: "the program invalidates beside what else is minted, so that the outage lasts longer",
+    file: PROGRAM,
+    text: "    ...others.map(({ component }) => component),\n",
+    becomes: "",
+    tests: program,
+  },
   {
     id: "audit-without-begun",
     guarantee: "G8",
@@ -85,6 +115,16 @@ export const operatingMutants: readonly Mutant[] = [
     text: "if (row.hash !== hashOf(",
     becomes: "if (row.hash.length !== 64 && row.hash !== hashOf(",
     tests: chain,
+  },
+  {
+    id: "audit-lock-of-the-dead",
+    guarantee: "G8",
+    fault: "an audit file stays locked when its writer was killed",
+    file: "components/audit/lock.ts",
+    text: "if (await isStale(lock)) await takeAway(lock);",
+    becomes: "await Promise.resolve([isStale, takeAway]);",
+    tests: ["test/provider/audit-file.test.ts"],
+    named: "goes on after a writer was killed",
   },
   {
     id: "audit-looks-at-secrets",

@@ -4,11 +4,32 @@ import type { Mutant } from "../mutant";
 const RETIRE = "components/postgres/retire.ts";
 const LOGIN = "components/postgres/postgres-login.provider.ts";
 const ROLE = "components/postgres/postgres-role.ts";
+const SQL = "components/postgres/sql.ts";
 
 const onServer = ["test/provider/postgres-login.test.ts"];
 const declared = ["test/component/postgres-role.test.ts"];
 
 export const postgresMutants: readonly Mutant[] = [
+  {
+    id: "retire-asks-nobody",
+    guarantee: "G5",
+    fault: "a login is withdrawn without asking any consumer",
+    file: RETIRE,
+    text: `await askConsumers(admin, gone, mark.tag ?? "");`,
+    becomes: "",
+    tests: onServer,
+    named: "works on while its consumer is silent or holds it",
+  },
+  {
+    id: "retire-takes-silence-for-no",
+    guarantee: "G5",
+    fault: "a consumer that gives no answer counts as one that has let go",
+    file: RETIRE,
+    text: `if (held?.state === "silent") return`,
+    becomes: `if (held?.state === "silent" && held.why === "") return`,
+    tests: onServer,
+    named: "works on while its consumer is silent or holds it",
+  },
   {
     id: "retire-ignores-sessions",
     guarantee: "G5",
@@ -40,6 +61,16 @@ export const postgresMutants: readonly Mutant[] = [
     named: "stays where its password is still taken",
   },
   {
+    id: "retire-leaves-sessions",
+    guarantee: "G6",
+    fault: "sessions that a retired login has open go on",
+    file: RETIRE,
+    text: `await endSessions(client, gone.login);`,
+    becomes: "",
+    tests: onServer,
+    named: "goes once, whichever statement of its going breaks the connection",
+  },
+  {
     id: "retire-ignores-tag",
     guarantee: "G8",
     fault: "a login that was made again is taken for the one before, and withdrawn",
@@ -48,6 +79,36 @@ export const postgresMutants: readonly Mutant[] = [
     becomes: `return own.tag === undefined || found.tag !== "";`,
     tests: onServer,
     named: "is taken over and marked anew after a crash",
+  },
+  {
+    id: "retire-takes-strangers",
+    guarantee: "G8",
+    fault: "a login that another resource made is withdrawn as one that a crash left",
+    file: RETIRE,
+    text: `if (found?.urn === own.urn) return own.tag`,
+    becomes: `if (found && found.urn !== "") return own.tag`,
+    tests: onServer,
+    named: "goes by its claim",
+  },
+  {
+    id: "retire-forgets-other-server",
+    guarantee: "G8",
+    fault: "a login on the server of before counts as gone",
+    file: RETIRE,
+    text: `if (made.server === now) return;`,
+    becomes: `if (made.server !== "") return;`,
+    tests: onServer,
+    named: "is not taken for gone because config names another server",
+  },
+  {
+    id: "adopt-drops",
+    guarantee: "G8",
+    fault: "a login that was there before Rollover is dropped, with what it may own",
+    file: RETIRE,
+    text: `if (gone.mode !== "adopted") await drop(admin, gone);`,
+    becomes: `await drop(admin, gone);`,
+    tests: onServer,
+    named: "that was there before Rollover is blocked",
   },
   {
     id: "login-unproven",
@@ -99,6 +160,16 @@ export const postgresMutants: readonly Mutant[] = [
     becomes: `escapeLiteral(news.password)`,
     tests: onServer,
     named: "is made from a verifier",
+  },
+  {
+    id: "login-password-in-error",
+    guarantee: "G7",
+    fault: "the error of a connection names its password",
+    file: SQL,
+    text: "login ${login.user}`;",
+    becomes: "login ${login.user} (${login.password})`;",
+    tests: onServer,
+    named: "gives up after five attempts",
   },
   {
     id: "login-secrets-in-state",

@@ -2,10 +2,12 @@
 import type { Mutant } from "../mutant";
 
 const API = "components/turso/api.ts";
+const TOKEN = "components/turso/turso-token.provider.ts";
 const ROTATE = "components/turso/rotate.ts";
 const ORGANIZATION = "components/turso/turso-organization.ts";
 
 const faults = ["test/provider/turso-api-faults.test.ts"];
+const invalidated = ["test/provider/turso-invalidation.test.ts"];
 const declared = ["test/component/turso.test.ts"];
 
 export const tursoMutants: readonly Mutant[] = [
@@ -18,6 +20,16 @@ export const tursoMutants: readonly Mutant[] = [
     becomes: "",
     tests: faults,
     named: "is asked once where its effect is unknown",
+  },
+  {
+    id: "rotate-called-twice",
+    guarantee: "G8",
+    fault: "an auth/rotate that a killed run called is called a second time",
+    file: ROTATE,
+    text: "if (!mayHaveExpired(canary)) return undefined;",
+    becomes: "if (mayHaveExpired(canary)) return undefined;",
+    tests: invalidated,
+    named: "is found to be done where the run that called was killed",
   },
   {
     id: "canary-trusted-once",
@@ -37,6 +49,34 @@ export const tursoMutants: readonly Mutant[] = [
     becomes: "{ parent: this, dependsOn: settings },",
     tests: declared,
     named: "invalidates last",
+  },
+  {
+    id: "token-unproven",
+    guarantee: "G3",
+    fault: "a new token is delivered without having been used",
+    file: TOKEN,
+    text: `await prove(api, minted);
+        return { id`,
+    becomes: `return { id`,
+    tests: ["test/provider/turso-lies.test.ts"],
+  },
+  {
+    id: "token-never-expires",
+    guarantee: "G3",
+    fault: "a token that never expires passes for one of 90 days",
+    file: TOKEN,
+    text: `if (expiration !== "never" && outs.expires === "never")`,
+    becomes: `if (expiration === "" && outs.expires === "never")`,
+    tests: ["test/provider/turso-lies.test.ts"],
+  },
+  {
+    id: "unproven-token-lost",
+    guarantee: "G8",
+    fault: "a token that was minted and could not be proven works on, and no state knows it",
+    file: TOKEN,
+    text: `return Object.assign(new Error(message), { id, properties: { ...minted, proven: false }, reasons: [message] });`,
+    becomes: `return Object.assign(new Error(message), minted.jwt === id ? {} : { reasons: [message] });`,
+    tests: ["test/provider/turso-lies.test.ts"],
   },
   {
     id: "token-in-state",

@@ -1,6 +1,7 @@
 /** What Workers and env files are handed, and what Workers say of it. */
 import type { Mutant } from "../mutant";
 
+const API = "components/cloudflare/api.ts";
 const ATTEST = "components/cloudflare/attest.ts";
 const DELIVER = "components/cloudflare/deliver.ts";
 const SECRET_SET = "components/cloudflare/worker-secret-set.provider.ts";
@@ -8,8 +9,10 @@ const INTENT = "components/cloudflare/worker-delivery.provider.ts";
 const CONSUMER = "components/cloudflare/worker-consumer.ts";
 const SECRETS = "components/cloudflare/worker-secrets.ts";
 const HTTP = "components/http.ts";
+const ENV_FILE = "components/file/env-file.provider.ts";
 
 const pushed = ["test/unit/deliver.test.ts"];
+const requests = ["test/unit/http.test.ts"];
 const calls = ["test/provider/cloudflare-api.test.ts"];
 const attested = ["test/provider/attest.test.ts"];
 const delivered = ["test/provider/worker-secrets.test.ts"];
@@ -255,8 +258,7 @@ export const workerMutants: readonly Mutant[] = [
     file: HTTP,
     text: "const settled = open ? await call.settled?.() : undefined;",
     becomes: "const settled = attempt > attempts ? await call.settled?.() : undefined;",
-    tests: calls,
-    named: "on the changing call is survived, and nothing is applied twice",
+    tests: requests,
   },
   {
     id: "refusal-retried",
@@ -265,18 +267,84 @@ export const workerMutants: readonly Mutant[] = [
     file: HTTP,
     text: `if ((!open && refusal.fault !== "rate-limited") ||`,
     becomes: `if ((!open && refusal.fault === "rate-limited") ||`,
-    tests: calls,
-    named: "refuses at once what another attempt cannot help",
+    tests: requests,
   },
   {
     id: "retries-of-a-call-without-end",
     guarantee: "G10",
-    fault: "a call that fails is made forty times",
+    fault: "a call that fails is made once more than it may",
     file: HTTP,
     text: "const attempts = 4;",
-    becomes: "const attempts = 40;",
-    tests: ["test/provider/turso-api-faults.test.ts"],
-    named: "gives up on lasting",
+    becomes: "const attempts = 5;",
+    tests: requests,
+  },
+  {
+    id: "retry-after-ignored",
+    guarantee: "G10",
+    fault: "a vendor that asks to wait is asked again at once",
+    file: HTTP,
+    text: "await pause(retryAfterMs ?? 250 * 2 ** attempt);",
+    becomes: "await pause(Math.min(retryAfterMs ?? 250, 250 * 2 ** attempt));",
+    tests: requests,
+  },
+  {
+    id: "retry-after-unbounded",
+    guarantee: "G10",
+    fault: "whoever answers decides for how long an update waits",
+    file: HTTP,
+    text: "Math.min(retryAfter * 1000, call.longestPauseMs)",
+    becomes: "retryAfter * 1000",
+    tests: requests,
+  },
+  {
+    id: "body-in-error",
+    guarantee: "G7",
+    fault: "an error repeats what the vendor answered",
+    file: API,
+    text: "${advice[fault]}` };",
+    becomes: "${advice[fault]} ${JSON.stringify(answer)}` };",
+    tests: calls,
+    named: "repeats no word of the answer",
+  },
+  {
+    id: "preflight-skipped",
+    guarantee: "G9",
+    fault: "an unknown script stops an update half-way, and not its preview",
+    file: INTENT,
+    text: "await requireDeployed(api, news);",
+    becomes: "await Promise.resolve(requireDeployed);",
+    tests: calls,
+    named: "tells a wrong token and an unknown script before anything is minted",
+  },
+  {
+    id: "env-file-written-in-place",
+    guarantee: "G4",
+    fault: "an env file is written in place, so that a killed update leaves half of it",
+    file: ENV_FILE,
+    text: `await handle.writeFile(text, "latin1");`,
+    becomes: `await fs.writeFile(target.path, text, "latin1");
+      await handle.writeFile(text, "latin1");`,
+    tests: ["test/provider/env-file-refusals.test.ts"],
+    named: "a kill -9 and a rival",
+  },
+  {
+    id: "env-file-open-to-all",
+    guarantee: "G7",
+    fault: "an env file can be read by everybody on the machine",
+    file: ENV_FILE,
+    text: "await handle.chmod(0o600);",
+    becomes: "await handle.chmod(0o644);",
+    tests: ["test/provider/env-file.test.ts"],
+  },
+  {
+    id: "env-file-in-git",
+    guarantee: "G7",
+    fault: "a secret is written into a file that git tracks",
+    file: ENV_FILE,
+    text: "if (code === 0)\n    throw",
+    becomes: "if (code === -1)\n    throw",
+    tests: ["test/provider/env-file-refusals.test.ts"],
+    named: "refuses a file that is tracked",
   },
   {
     id: "env-file-lines-in-state",
@@ -286,5 +354,25 @@ export const workerMutants: readonly Mutant[] = [
     text: `["lines"], order`,
     becomes: `[], order`,
     tests: ["test/component/env-file.test.ts"],
+  },
+  {
+    id: "env-file-follows-links",
+    guarantee: "G7",
+    fault: "a symbolic link takes a secret out of the project",
+    file: ENV_FILE,
+    text: "if (stat.isSymbolicLink())",
+    becomes: `if (stat.isSymbolicLink() && shown === "")`,
+    tests: ["test/provider/env-file-refusals.test.ts"],
+    named: "a symbolic link",
+  },
+  {
+    id: "env-file-drift-unseen",
+    guarantee: "G8",
+    fault: "a line that was changed by hand is not found, nor repaired",
+    file: ENV_FILE,
+    text: "return values.get(name) === value ? []",
+    becomes: "return values.has(name) ? []",
+    tests: ["test/provider/env-file.test.ts"],
+    named: "sees on refresh what is missing",
   },
 ];
