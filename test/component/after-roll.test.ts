@@ -1,6 +1,6 @@
 // Proves exactly what a hook registers: one command that only creates, triggered by stamp and tag, with the value in a secret
 // environment and nowhere else, quiet, after every delivery; and that a program that cannot be run is refused. Under mocks. Not
-// proven: that it runs (test/engine/notify.test.ts).
+// proven: that it runs (test/engine/operate.test.ts).
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { expect, it } from "vitest";

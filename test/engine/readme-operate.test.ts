@@ -1,6 +1,6 @@
 // Proves that docs/policy.md, audit.md, notify.md and report.md are true where a reader would try them: settings, statements, commands
-// and diffs are run as they stand, in a clone, on the real engine and real servers; a block that nothing runs fails. Filled in are
-// addresses, passwords, today's stamps. Not proven: psql's own commands, TLS, GitHub (workflows.test.ts has what can be run of it).
+// and diffs are run as they stand, in a clone, on the real engine and real servers; a block that nothing runs fails; and that the end
+// of everything is recorded where the last update recorded. Filled in are addresses, passwords, waits, today's stamps. Not proven: psql's own commands, TLS, GitHub (workflows.test.ts has what can be run of it).
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { type LocalCloud, startCloud } from "../../local/cloud";
 import { type MailServer, startMailServer } from "../../local/cloud/smtp";
 import { prepareEngine } from "../../local/engine";
+import { readAudit } from "../../components/audit/read";
 import { cloneInto, Reader, Readme } from "../support/readme";
 
 const FILE = "Pulumi.prod.yaml";
@@ -24,6 +25,8 @@ let dir: string;
 let cloud: LocalCloud;
 let mail: MailServer;
 let reader: Reader;
+/** The stamp of the roll. */
+let rolled = "";
 
 beforeAll(async () => {
   const engine = await prepareEngine();
@@ -35,6 +38,7 @@ beforeAll(async () => {
   for (const key of ["turso", "vault"]) set([`rollover:${key}`], undefined);
   for (const name of ["rounds-signing", "rounds-turso"]) set(["rollover:credentials", name], undefined);
   reader.fillIn(FILE);
+  set(["rollover:credentials", NAME, "quiet"], "300ms");
 });
 afterAll(async () => {
   await cloud.stop();
@@ -83,6 +87,7 @@ it("a roll with its reason runs the program of the page, is told by mail, and is
   fs.writeFileSync(path.join(dir, "deploy.sh"), program, { mode: 0o755 });
   const [rotate] = policyPage.commands(/--ticket/);
   expect(bare(reader.changed(FILE, await reader.ok(rotate)))).toEqual(bare(policyPage.take("diff", /ticket/)));
+  rolled = reader.today(FILE);
   await reader.ok(UP);
   expect(reader.read("imported.env")).toBe(`DATABASE_URL=${delivered()}\n`);
   expect(reader.read("deploy.log")).toContain(`${NAME} ${reader.today(FILE)}`);
@@ -130,6 +135,24 @@ it("nothing is due on a day on which nothing is, and the pages have no other blo
   expect(await reader.ok(due)).toContain("nothing is due");
   expect(reader.read(FILE)).toBe(before);
   expect(pages.flatMap((page) => page.untaken())).toEqual([]);
+});
+
+it("the end of everything is recorded, where the last update recorded", async () => {
+  const { host, port } = cloud.postgres;
+  const server = { host, port, database: "audit", username: "rollover_audit", superuser: false } as const;
+  const audit = { required: true, server: { ...server, sslmode: "disable" as const } };
+  const read = () => readAudit(audit, dir, { PGUSER: "auditor", PGPASSWORD: PASSWORD });
+  const before = (await read()).length;
+  await reader.ok("pulumi destroy --stack prod");
+  const records = (await read()).slice(before).map(({ record }) => record);
+  const done = records.filter(({ result }) => result === "done");
+  expect(done.map(({ credential, step, from }) => `${credential} ${step} ${from.join()}`).sort()).toEqual(
+    [
+      ...[`${NAME} withdraw ${rolled},2026-11-20`, "session-key withdraw 2026-11-20,2026-08-01"],
+      ...[`${NAME} retire ${rolled}`, `${NAME} retire 2026-11-20`],
+    ].sort(),
+  );
+  expect(new Set(records.map(({ stack }) => stack))).toEqual(new Set(["prod"]));
 });
 
 /** Sets something below `config:` in the stack file; undefined takes it out. */

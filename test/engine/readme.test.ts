@@ -1,6 +1,7 @@
 // Proves that README.md is true where a reader would try it: each `sh` command, `sql` statement, `diff`, `yaml` and `ts` block is
-// run as it stands, in a clone, on the real engine and the local cloud, in the order of the file; a block that nothing runs fails.
-// Filled in are only addresses, waits and today's stamps. Not proven here: the pages of docs (readme-turso.test.ts, readme-keyset.test.ts), `npm run rehearse`
+// run as it stands, in a clone, on the real engine and the local cloud; a block that nothing runs fails. Proves too that
+// Pulumi.prod.yaml, Pulumi.staging.yaml and Pulumi.dev.yaml are complete: they come up with only addresses, waits and secrets filled
+// in, and without secrets the first says how to set them. Not proven here: the pages of docs (readme-*.test.ts), `npm run rehearse`
 // and its figures (rehearse.test.ts), the workflows on GitHub, any vendor's real service.
 import * as fs from "node:fs";
 import * as os from "node:os";
@@ -31,12 +32,12 @@ beforeAll(async () => {
   fs.copyFileSync(path.join(root, "components/cloudflare/probe.ts"), path.join(dir, "worker/probe.ts"));
   const entry = path.join(dir, "worker/index.ts");
   fs.writeFileSync(entry, readme.take("ts", /rolloverProbe/));
-  const databases = { rounds: { group: "production" }, "dev-db": { group: "development" } };
-  cloud = await startCloud({
-    needs: EVERYTHING,
-    cloudflare: { scripts: { "rounds-api": { entry } } },
-    turso: { databases },
-  });
+  const databases = {
+    rounds: { group: "production" },
+    ...{ "staging-db": { group: "staging" }, "dev-db": { group: "development" } },
+  };
+  const scripts = { "rounds-api": { entry }, "rounds-api-staging": { entry } };
+  cloud = await startCloud({ needs: EVERYTHING, cloudflare: { scripts }, turso: { databases } });
   reader = new Reader(dir, engine, cloud);
 });
 
@@ -60,10 +61,21 @@ describe("README.md", () => {
     const [init, setPassword, setToken, setTurso, setVault, preview] = setUp;
     fillIn(PROD);
     await ok(init);
+    // Not as the page has it: without --secret.
+    await ok("pulumi config set --stack prod cloudflareApiToken set-without-secret");
+    const text = await reader.fails(preview);
+    for (const name of ["postgresPassword", "tursoApiToken", "vaultToken"])
+      expect(text).toContain(`pulumi config set --secret ${name}`);
+    expect(text).toContain("rollover:cloudflareApiToken\n      stands in plain text");
+    expect(text).not.toContain("set-without-secret");
     const secrets = [password, cloud.cloudflare.token, cloud.turso.platformToken, cloud.vault.token];
     for (const [at, command] of [setPassword, setToken, setTurso, setVault].entries()) await ok(command, secrets[at]);
     for (const secret of secrets) expect(reader.read(PROD)).not.toContain(secret);
-    expect(await ok(preview)).toMatch(/PostgresLogin rounds-db@2026-11-20 create/);
+    const shown = await ok(preview);
+    expect(shown).toMatch(/PostgresLogin rounds-db@2026-11-20 create/);
+    expect(shown).toMatch(/TursoToken rounds-turso@2026-11-20 create/);
+    expect(shown).toMatch(/WorkerSecretSet rounds-api create/);
+    expect([cloud.cloudflare.state("rounds-api").secrets, cloud.turso.events()]).toEqual([{}, []]);
   });
 
   it("has a smallest stack that previews", async () => {
@@ -96,17 +108,27 @@ describe("README.md", () => {
     await ok(refresh);
     expect(await ok("pulumi preview --stack prod --expect-no-changes")).not.toContain("interrupted while creating");
     expect(await tryLogin(url())).toBe("rounds_20261120 as rounds_owner");
+    const { secrets } = cloud.cloudflare.state("rounds-api");
+    expect(Object.keys(secrets).sort()).toEqual([
+      ...["DATABASE_URL", "JWT_KEYS", "ROLLOVER_GENERATIONS", "ROLLOVER_PROBE_TOKEN"],
+      ...["SESSION_KEY", "SESSION_KEY_PREVIOUS", "TURSO_AUTH_TOKEN"],
+    ]);
+    expect(await runSql(cloud.turso, "rounds", secrets["TURSO_AUTH_TOKEN"] ?? "", "SELECT 1")).toBe(200);
+    expect(cloud.vault.get("secret/rollover/rounds-signing/2026-11-20")).toHaveLength(1);
   });
 
-  it("rotates, rolls back and retires, by commands that print its diffs", async () => {
+  it("rotates, rolls back and retires, by commands that print its diffs, and takes over a live system on the way", async () => {
     const [rotate] = readme.commands(/^npm run rotate -- rounds-db --stack prod\n$/);
     const [rollback] = readme.commands(/^npm run rotate -- rounds-db --rollback --stack prod\n$/);
     const [retire] = readme.commands(/^npm run rotate -- rounds-db --retire --stack prod\n$/);
     const [plan, up] = readme.commands(/^npm run plan/);
     const old = url();
     expect(reader.changed(PROD, await ok(rotate))).toBe(readme.take("diff", /^\+ .*\["2026-12-01", "2026-11-20"\]$/m));
+    const app = await adopt();
     expect(await ok(plan)).toContain(`**rolls** 2026-11-20 → ${reader.today(PROD)}`);
     await ok(up);
+    expect(await tryLogin(url("SHOP_DATABASE_URL"))).toBe("shop_db_20261120 as app");
+    expect(await tryLogin(app)).toBe("app as app");
     const current = url();
     expect(await tryLogin(current)).toBe(`rounds_${reader.today(PROD).replaceAll("-", "")} as rounds_owner`);
     expect(await tryLogin(old)).toBe("rounds_20261120 as rounds_owner");
@@ -119,7 +141,10 @@ describe("README.md", () => {
 
     await ok(rollback); // forward again
     expect(reader.changed(PROD, await ok(retire))).toBe(readme.take("diff", /^\+ .*\["2026-12-01"\]$/m));
+    reader.patch(PROD, readme.take("diff", /adopted/));
     await ok(up);
+    expect(await tryLogin(app)).toMatch(refused);
+    expect(await tryLogin(url("SHOP_DATABASE_URL"))).toBe("shop_db_20261120 as app");
     expect(url()).toBe(current);
     expect(await tryLogin(old)).toMatch(refused);
   });
@@ -134,35 +159,16 @@ describe("README.md", () => {
     // The example's first day is today; its second is taken as it is.
     const diff = readme.take("diff", /generation: /).replace("2026-12-01.2", live().join());
     reader.patch(PROD, diff);
+    reader.patch(PROD, readme.take("diff", /rollover:abandon/)); // for the end of this test
     await ok(readme.commands(/^npm run plan/)[1]);
     expect(await tryLogin(url())).toBe("rounds_20261202 as rounds_owner");
     expect(await tryLogin(old)).toMatch(refused);
   });
 
-  it("takes over a live system", async () => {
-    const { host, port } = cloud.postgres;
-    const app = `postgresql://app:of-a-live-system@${host}:${port}/shop`;
-    await sql("CREATE ROLE app LOGIN PASSWORD 'of-a-live-system'");
-    await sql("CREATE DATABASE shop OWNER app");
-    await sql(readme.take("sql", /GRANT app/));
-    const lines = readme
-      .take("yaml", /^ +adopted: app$/m)
-      .replace("existing: true", "existing: true\n    quiet: 300ms");
-    const [head = "", ...declared] = lines.split("\n").map((line) => (line === "" ? line : `  ${line}`));
-    reader.write(PROD, reader.read(PROD).replace(`${head}\n`, `${head}\n${declared.join("\n")}`));
-    await ok("pulumi up --stack prod");
-    expect(await tryLogin(url("SHOP_DATABASE_URL"))).toBe("shop_db_20261120 as app");
-    expect(await tryLogin(app)).toBe("app as app");
-
-    reader.patch(PROD, readme.take("diff", /adopted/));
-    await ok("pulumi up --stack prod");
-    expect(await tryLogin(app)).toMatch(refused);
-    expect(await tryLogin(url("SHOP_DATABASE_URL"))).toBe("shop_db_20261120 as app");
-  });
-
   it("delivers a token into a developer's env file, and no line of it to anybody else", async () => {
     fs.writeFileSync(path.join(dir, ".env.local"), "# mine\nPORT=8080\n");
     fillIn("Pulumi.dev.yaml");
+    const before = cloud.cloudflare.state("rounds-api").secrets;
     const [init, setTurso, up] = readme.commands(/^pulumi stack init dev/);
     await ok(init);
     await ok(setTurso, cloud.turso.platformToken);
@@ -172,12 +178,22 @@ describe("README.md", () => {
       /^# mine\nPORT=8080\nTURSO_AUTH_TOKEN=["']?(ey[\w.-]+)["']?\n$/.exec(reader.read(".env.local")) ?? [];
     expect(await runSql(cloud.turso, "dev-db", token, "SELECT 1")).toBe(200);
     expect(await runSql(cloud.turso, "rounds", token, "SELECT 1")).toBe(401);
+    expect(cloud.cloudflare.state("rounds-api").secrets).toEqual(before);
+  });
+
+  it("has a staging stack that comes up, whose token is no other environment's", async () => {
+    fillIn("Pulumi.staging.yaml");
+    await ok("pulumi stack init staging --secrets-provider passphrase");
+    await ok("pulumi config set --stack staging --secret cloudflareApiToken", cloud.cloudflare.token);
+    await ok("pulumi config set --stack staging --secret tursoApiToken", cloud.turso.platformToken);
+    expect(await ok("pulumi up --stack staging")).toMatch(/WorkerSecretSet rounds-api-staging creat/);
+    const { TURSO_AUTH_TOKEN: token = "" } = cloud.cloudflare.state("rounds-api-staging").secrets;
+    expect(await runSql(cloud.turso, "staging-db", token, "SELECT 1")).toBe(200);
+    expect(await runSql(cloud.turso, "rounds", token, "SELECT 1")).toBe(401);
   });
 
   it("destroys what `abandon` lets go, with the password of today, where a plain destroy takes that of the last update", async () => {
     const { TURSO_AUTH_TOKEN: token = "" } = cloud.cloudflare.state("rounds-api").secrets;
-    reader.patch(PROD, readme.take("diff", /rollover:abandon/));
-    await ok(setUp.at(-1));
     await sql("ALTER ROLE rollover_admin PASSWORD 'another'");
     await ok(setUp[1], "another");
     expect(await reader.fails("pulumi destroy --stack prod")).toContain("password authentication failed for user");
@@ -229,6 +245,18 @@ function isMarkedAsMissing(name: string): boolean {
 
 function ok(command = "", input = ""): Promise<string> {
   return reader.ok(command, input);
+}
+
+/** Declares a login that is in use already, as the page does; its URL. */
+async function adopt(): Promise<string> {
+  const { host, port } = cloud.postgres;
+  await sql("CREATE ROLE app LOGIN PASSWORD 'of-a-live-system'");
+  await sql("CREATE DATABASE shop OWNER app");
+  await sql(readme.take("sql", /GRANT app/));
+  const lines = readme.take("yaml", /^ +adopted: app$/m).replace("existing: true", "existing: true\n    quiet: 300ms");
+  const [head = "", ...declared] = lines.split("\n").map((line) => (line === "" ? line : `  ${line}`));
+  reader.write(PROD, reader.read(PROD).replace(`${head}\n`, `${head}\n${declared.join("\n")}`));
+  return `postgresql://app:of-a-live-system@${host}:${port}/shop`;
 }
 
 function live(): string[] {

@@ -1,6 +1,6 @@
 // Proves, with a real mail server and a real webhook, that an update is told by both channels whichever of them is down, that only
 // `required` lets a dead one stop an update, before it begins, that the first message lists nothing, and when an announcement waits. Providers are called directly.
-// Not proven: that the engine calls them first and last (test/engine/notify.test.ts).
+// Not proven: that the engine calls them first and last (test/engine/operate.test.ts).
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { announcement, type Inputs } from "../../components/notify/announcement.provider";
 import { completion } from "../../components/notify/completion.provider";

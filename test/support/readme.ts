@@ -85,6 +85,7 @@ export function cloneInto(dir: string): void {
   for (const name of [
     "Pulumi.yaml",
     "Pulumi.prod.yaml",
+    "Pulumi.staging.yaml",
     "Pulumi.dev.yaml",
     "package.json",
     "tsconfig.json",
@@ -151,6 +152,7 @@ export class Reader {
       PULUMI_BACKEND_URL: `file://${path.join(this.dir, "backend")}`,
       PULUMI_CONFIG_PASSPHRASE: "of a test, protects nothing",
       PULUMI_SKIP_CONFIRMATIONS: "true", // the reader's `yes`
+      PULUMI_OPTION_SKIP_PREVIEW: "true", // which nobody reads here, and which would make each update two runs
     };
     const result = await shell(command, { cwd: this.dir, env, input }, started);
     this.printed += result.all;
@@ -194,6 +196,7 @@ export class Reader {
   fillIn(name: string): void {
     const { postgres, cloudflare, turso, vault, workers } = this.cloud.config();
     this.edit(name, (document) => {
+      const script = document.getIn(["config", "rollover:workers", "rounds-api", "script"]);
       const fill = (at: string[], values: Record<string, unknown>) => {
         for (const [key, value] of Object.entries(values))
           if (document.hasIn(["config", ...at])) document.setIn(["config", ...at, key], value);
@@ -202,7 +205,11 @@ export class Reader {
       fill(["rollover:cloudflare"], { ...cloudflare });
       fill(["rollover:turso"], { organization: turso?.organization, apiUrl: turso?.apiUrl });
       fill(["rollover:vault"], { ...vault });
-      fill(["rollover:workers", "rounds-api"], { probe: workers["rounds-api"]?.probe, answers: 5, settle: "0s" });
+      fill(["rollover:workers", "rounds-api"], {
+        probe: workers[typeof script === "string" ? script : "rounds-api"]?.probe,
+        answers: 5,
+        settle: "0s",
+      });
     });
   }
 

@@ -1,6 +1,6 @@
 // Proves what the wrapper around a provider records and whom it tells: around each call, of failures in state, of what is left
 // behind, of calls that are no step of a credential. Does not prove that a real journal keeps
-// it (test/provider/, test/engine/audit.test.ts).
+// it (test/provider/, test/engine/operate.test.ts).
 import { describe, expect, it } from "vitest";
 import { leaving, newMemory, type Provider, recorded } from "../../components/audit/recorded";
 import { CloudflareApi } from "../../components/cloudflare/api";

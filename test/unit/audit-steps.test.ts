@@ -1,5 +1,5 @@
 // Proves what each call of each provider is recorded as, and that no secret of its properties gets into a record. Does not prove
-// that the providers do it (test/provider/), nor that the records are written (test/engine/audit.test.ts).
+// that the providers do it (test/provider/), nor that the records are written (test/engine/operate.test.ts).
 import { describe, expect, it } from "vitest";
 import { outcomeOf } from "../../components/audit/outcome";
 import { type Call, stepsOf } from "../../components/audit/steps";

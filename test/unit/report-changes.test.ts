@@ -1,5 +1,5 @@
 // Proves that a rotation is told once, when it was completed, and never for an update that was stopped, failed or taken back.
-// Not that the audit has these records: test/engine/report.test.ts, test/engine/audit.test.ts.
+// Not that the audit has these records: test/engine/off-boarding.test.ts, test/engine/operate.test.ts.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { AuditRecord } from "../../components/audit/record";

@@ -1,5 +1,5 @@
 // Proves what the report says over a year's history, as a whole Markdown text (test/golden) and in single facts, that nothing that
-// others wrote becomes markup, and how a broken audit is told. Not that engine and audit write these shapes: test/engine/report.test.ts.
+// others wrote becomes markup, and how a broken audit is told. Not that engine and audit write these shapes: test/engine/off-boarding.test.ts.
 import * as path from "node:path";
 import fc from "fast-check";
 import { describe, expect, it, vi } from "vitest";
