@@ -18,6 +18,8 @@ it("gives each row its name, value, unit and aim", () => {
     { name: "roll of one credential / up of an empty program", unit: "ratio", aim: 1.5 },
     { name: "up without a change / up of an empty program", unit: "ratio", aim: 1.2 },
     { name: "state per generation", unit: "bytes", aim: 8192 },
+    { name: "CPU of all processes, up without a change", unit: "s", aim: undefined },
+    { name: "CPU of all processes, up of an empty program", unit: "s", aim: undefined },
     { name: "invalidation outage, 1 consumer", unit: "ratio", aim: 2 },
     { name: "invalidation outage, 2 consumers", unit: "ratio", aim: 2 },
     { name: "tokens rejected, roll by pulumi up", unit: "percent", aim: 0 },
