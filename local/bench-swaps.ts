@@ -75,7 +75,7 @@ async function put(scene: Scene, keys: string): Promise<void> {
 /** Percent of the requests that failed from the begin of `work` until every isolate has switched. */
 async function rejected(scene: Scene, work: () => Promise<unknown>): Promise<number> {
   const url = scene.cloud.workerUrl(WORKER);
-  const load = startLoad({ url, conversation: () => tokenConversation(url) });
+  const load = startLoad({ url, pauseMs: 0, conversation: () => tokenConversation(url) });
   let result: LoadResult;
   try {
     await load.until(200);

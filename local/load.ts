@@ -14,8 +14,8 @@ export interface LoadOptions {
   /** What each client asks, where one request depends on the answer before. @default GET `url` again and again */
   conversation?: () => Conversation;
   /**
-   * So long a client pauses after an answer, unless somebody waits for a number of requests: without a pause a few clients take all
-   * of a small machine, and the update that they watch takes three times as long. @default 60
+   * So long a client pauses after an answer, unless somebody waits for a number of requests. Each login costs Postgres a process:
+   * without a pause a few clients take all of a small machine, and the update that they watch three times as long. @default 250
    */
   pauseMs?: number;
   /** A longer request has failed. @default 5000 */
@@ -72,7 +72,7 @@ interface Section {
 }
 
 export function startLoad(options: LoadOptions): Load {
-  const { url, clients = 8, pauseMs = 60, timeoutMs = 5000, headers = {} } = options;
+  const { url, clients = 8, pauseMs = 250, timeoutMs = 5000, headers = {} } = options;
   const { maxRequests = 200_000, maxMs = 600_000 } = options;
   const heard = options.check ?? ((status: number): boolean => status === 200);
   const converse = options.conversation ?? (() => ({ next: () => ({ method: "GET", url, headers }), heard }));

@@ -18,9 +18,10 @@ import { during, exitOnSignals, jsonLine, say, table } from "../operations/conso
 import { type Clients, clients, CONFIG_KIND, type Kind, KINDS, NEEDS } from "./rehearse-clients";
 import { type Held, type Stage, type Step, STEPS } from "./rehearse-steps";
 
-/** In each step at least so many requests, by so many clients, each in its time. */
+/** In each step at least so many requests, by so many clients, with a pause after each and each in its time. */
 const REQUESTS = 1000;
 const CLIENTS = 8;
+const PAUSE_MS = 120;
 const TIMEOUT_MS = 5000;
 /** The load ends by itself if a rehearsal hangs. */
 const LONGEST_MS = 30 * 60_000;
@@ -57,6 +58,7 @@ export async function rehearse(scene: Scene, kind: Kind, report: Report): Promis
   const load = startLoad({
     url: side.url,
     clients: CLIENTS,
+    pauseMs: PAUSE_MS,
     timeoutMs: TIMEOUT_MS,
     headers,
     ...(side.conversation ? { conversation: side.conversation } : {}),
