@@ -10,6 +10,7 @@ const PROGRAM = "index.ts";
 const program = ["test/component/program.test.ts"];
 const recorded = ["test/unit/audit-recorded.test.ts", "test/unit/audit-trouble.test.ts"];
 const chain = ["test/unit/audit-chain.test.ts"];
+const told = ["test/provider/notify.test.ts"];
 const afterRoll = ["test/component/after-roll.test.ts"];
 
 export const operatingMutants: readonly Mutant[] = [
@@ -38,6 +39,15 @@ export const operatingMutants: readonly Mutant[] = [
     file: PROGRAM,
     text: "    ...others.map(({ component }) => component),\n",
     becomes: "",
+    tests: program,
+  },
+  {
+    id: "completion-before-outcome",
+    guarantee: "G6",
+    fault: "an invalidation that failed is told as done",
+    file: PROGRAM,
+    text: "const all = [...components, ...delivered, ...outcomes, ...hooks];",
+    becomes: "const all = [...components, ...delivered, ...hooks];",
     tests: program,
   },
   {
@@ -136,6 +146,16 @@ export const operatingMutants: readonly Mutant[] = [
     tests: ["test/unit/audit-steps.test.ts"],
   },
   {
+    id: "notice-not-waited-for",
+    guarantee: "G5",
+    fault: "an update does not wait for its notice to be over",
+    file: "components/notify/announcement.provider.ts",
+    text: "await pause(noticeMs);",
+    becomes: "await pause(0);",
+    tests: told,
+    named: "tells what changes, then waits for the notice",
+  },
+  {
     id: "notice-holds-up-an-emergency",
     guarantee: "G2",
     fault: "a rollback waits for the notice, and its consumers with it",
@@ -143,6 +163,25 @@ export const operatingMutants: readonly Mutant[] = [
     text: "|| from.indexOf(current) > 0;",
     becomes: "|| from.indexOf(current) > 9;",
     tests: ["test/unit/notify-wait.test.ts"],
+  },
+  {
+    id: "mail-without-tls",
+    guarantee: "G7",
+    fault: "the mail server's password may go over a plain connection",
+    file: "components/notify/email.ts",
+    text: "requireTLS: !secure && !isLoopbackHost(host),",
+    becomes: "requireTLS: !secure && isLoopbackHost(host),",
+    tests: ["test/provider/smtp.test.ts"],
+    named: "requires STARTTLS off loopback",
+  },
+  {
+    id: "webhook-address-in-error",
+    guarantee: "G7",
+    fault: "a failure to post shows the webhook's address",
+    file: "components/notify/webhook.ts",
+    text: "return response.ok ? undefined : `the webhook answered",
+    becomes: "return response.ok ? undefined : `the webhook ${url} answered",
+    tests: ["test/provider/webhook.test.ts"],
   },
   {
     id: "after-roll-prints",

@@ -8,6 +8,7 @@ const ORGANIZATION = "components/turso/turso-organization.ts";
 
 const faults = ["test/provider/turso-api-faults.test.ts"];
 const invalidated = ["test/provider/turso-invalidation.test.ts"];
+const tokens = ["test/provider/turso-edits-tokens.test.ts"];
 const declared = ["test/component/turso.test.ts"];
 
 export const tursoMutants: readonly Mutant[] = [
@@ -70,6 +71,15 @@ export const tursoMutants: readonly Mutant[] = [
     tests: ["test/provider/turso-lies.test.ts"],
   },
   {
+    id: "token-forgotten",
+    guarantee: "G6",
+    fault: "a token that works on is let go, and listed nowhere",
+    file: TOKEN,
+    text: "if (left.length === 0 || (isOpen && (await isGone(api, props)))) return;",
+    becomes: "if (left.length >= 0 || (isOpen && (await isGone(api, props)))) return;",
+    tests: tokens,
+  },
+  {
     id: "unproven-token-lost",
     guarantee: "G8",
     fault: "a token that was minted and could not be proven works on, and no state knows it",
@@ -87,6 +97,26 @@ export const tursoMutants: readonly Mutant[] = [
     becomes: `["replaced", "unproven"], opts`,
     tests: declared,
     named: "keeps tokens and canaries secret",
+  },
+  {
+    id: "token-sent-to-a-stranger",
+    guarantee: "G7",
+    fault: "a token is sent to whatever host the API names",
+    file: API,
+    text: "if (url && plain && trusted) return text;",
+    becomes: "if (url && (plain || trusted)) return text;",
+    tests: ["test/provider/turso-api.test.ts"],
+    named: "where a token may be sent",
+  },
+  {
+    id: "wrong-scopes-accepted",
+    guarantee: "G9",
+    fault: "a platform token without the scopes that config needs passes the preview",
+    file: API,
+    text: `if (scopes.includes("full-access")) return [];`,
+    becomes: `if (scopes.length > 0) return [];`,
+    tests: ["test/provider/turso-api.test.ts"],
+    named: "are compared with what is needed",
   },
   {
     id: "canary-secret-in-state",

@@ -297,6 +297,15 @@ export const workerMutants: readonly Mutant[] = [
     tests: requests,
   },
   {
+    id: "redirect-followed",
+    guarantee: "G7",
+    fault: "a redirect carries a vendor's token to another place",
+    file: HTTP,
+    text: `redirect: "error",`,
+    becomes: `redirect: "follow",`,
+    tests: requests,
+  },
+  {
     id: "body-in-error",
     guarantee: "G7",
     fault: "an error repeats what the vendor answered",
