@@ -283,8 +283,8 @@ export const workerMutants: readonly Mutant[] = [
     guarantee: "G10",
     fault: "a vendor that asks to wait is asked again at once",
     file: HTTP,
-    text: "await pause(retryAfterMs ?? 250 * 2 ** attempt);",
-    becomes: "await pause(Math.min(retryAfterMs ?? 250, 250 * 2 ** attempt));",
+    text: "await pause(Math.min(retryAfterMs ?? 250 * 2 ** attempt, call.longestPauseMs));",
+    becomes: "await pause(Math.min(retryAfterMs ?? 250, 250 * 2 ** attempt, call.longestPauseMs));",
     tests: requests,
   },
   {
@@ -292,8 +292,8 @@ export const workerMutants: readonly Mutant[] = [
     guarantee: "G10",
     fault: "whoever answers decides for how long an update waits",
     file: HTTP,
-    text: "Math.min(retryAfter * 1000, call.longestPauseMs)",
-    becomes: "retryAfter * 1000",
+    text: "Math.min(retryAfterMs ?? 250 * 2 ** attempt, call.longestPauseMs)",
+    becomes: "retryAfterMs ?? 250 * 2 ** attempt",
     tests: requests,
   },
   {
