@@ -8,7 +8,6 @@ import * as path from "node:path";
 import { promisify } from "node:util";
 import * as zlib from "node:zlib";
 import type { Scene } from "./scene";
-import { SECRET_MARK } from "./stack";
 
 export interface Secret {
   /** What it is, for the report. */
@@ -115,6 +114,8 @@ export function placesOf({ dir, stack, configFile }: Scene, seen: ReadonlySet<st
   ];
 }
 
+/** The mark of a secret in a state: https://www.pulumi.com/docs/iac/concepts/secrets/ */
+const SECRET_MARK = "4dabf18193072939515e22adb298388d";
 /** Secret only because they stand beside a secret. */
 const PUBLIC_KEYS = new Set(["worker", "script", "url", "ROLLOVER_GENERATIONS"]);
 

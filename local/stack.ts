@@ -6,7 +6,6 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
 import type { Readable, Writable } from "node:stream";
-import { parse } from "yaml";
 import type { Engine } from "./engine";
 
 export interface StackOptions {
@@ -36,12 +35,6 @@ export interface State {
     resources?: StateResource[];
     pending_operations?: { type: string; resource: StateResource }[];
   };
-}
-
-/** The file of a stack in a `file://` backend. */
-interface Checkpoint {
-  version: number;
-  checkpoint: { latest?: State["deployment"] };
 }
 
 export interface StateResource {
@@ -122,16 +115,13 @@ export class Stack {
     return this.run(["cancel", "--yes"]);
   }
 
-  /** What `pulumi stack export` shows, read from the backend's own file: a start of the CLI costs most of a second. */
   async exportState(): Promise<State> {
-    const { version, checkpoint } = JSON.parse(await fs.promises.readFile(this.stateFile(), "utf8")) as Checkpoint;
-    return { version, deployment: checkpoint.latest ?? {} };
+    return JSON.parse(await this.output(["stack", "export"])) as State;
   }
 
-  /** The stack's outputs, as `pulumi stack output --json` shows them; a secret one is the text `[secret]`. */
+  /** The stack's outputs; a secret one is the text `[secret]`. */
   async outputs(): Promise<Record<string, unknown>> {
-    const { resources = [] } = (await this.exportState()).deployment;
-    return shown(resources.find(({ type }) => type === "pulumi:pulumi:Stack")?.outputs ?? {}) as Record<string, unknown>;
+    return JSON.parse(await this.output(["stack", "output", "--json"])) as Record<string, unknown>;
   }
 
   /** Sets config; a secret value goes by stdin, since arguments are visible to the whole machine. */
@@ -191,30 +181,18 @@ export class Stack {
     return child;
   }
 
-  private stateFile(): string {
-    const { cwd, stack } = this.options;
-    const { name } = parse(fs.readFileSync(path.join(cwd, "Pulumi.yaml"), "utf8")) as { name: string };
-    return path.join(this.backend, ".pulumi", "stacks", name, `${stack}.json`);
-  }
-
   private configName(): string {
     return `Pulumi.${this.options.stack}.yaml`;
+  }
+
+  private async output(args: string[]): Promise<string> {
+    return succeeded(args, await this.run(args)).stdout;
   }
 
   private events(): string[] {
     this.runs += 1;
     return ["--event-log", path.join(this.options.dir, `events-${this.runs}.json`)];
   }
-}
-
-/** The mark of a secret in a state: https://www.pulumi.com/docs/iac/concepts/secrets/ */
-export const SECRET_MARK = "4dabf18193072939515e22adb298388d";
-
-function shown(value: unknown): unknown {
-  if (typeof value !== "object" || value === null) return value;
-  if (Array.isArray(value)) return value.map(shown);
-  if (SECRET_MARK in value) return "[secret]";
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, shown(part)]));
 }
 
 function saltOf(file: string): string | undefined {
