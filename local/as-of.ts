@@ -12,11 +12,6 @@ export function asOf(day: string): NodeJS.ProcessEnv {
   return shiftedBy(days);
 }
 
-/** The part of this process's environment that shifts its clock, for a child that inherits no more. */
-export function ownClock(): NodeJS.ProcessEnv {
-  return shiftDays() === 0 ? {} : shiftedBy(shiftDays());
-}
-
 /** How many days this process's `Date` is ahead of the machine's clock. */
 export function shiftDays(): number {
   return Number(process.env["TEST_SHIFT_DAYS"] ?? 0);

@@ -1,12 +1,11 @@
 "use strict";
 /*
- * Loaded first into every Node process of a test run that has a day of its own (TEST_TODAY; local/as-of.ts): `Date` is as many
+ * Loaded first into a Node process that has a day of its own (local/as-of.ts): `Date` is as many
  * whole days ahead of the machine's clock as TEST_SHIFT_DAYS says, or behind it. The time of day is the machine's and goes on
  * ticking; `performance.now` stays. Days, not a date: processes that begin before and after a midnight have one clock.
  * Plain JavaScript, since it comes before any TypeScript loader.
  */
 
-/** Complete in itself: the local cloud puts its text in front of a Worker's code. */
 function shiftDate(scope, ms) {
   const Real = scope.Date;
   const now = () => Real.now() + ms;
@@ -22,5 +21,3 @@ function shiftDate(scope, ms) {
 
 const days = Number(process.env.TEST_SHIFT_DAYS ?? 0);
 if (days !== 0) shiftDate(globalThis, days * 86_400_000);
-
-module.exports = { days, shiftDate };
