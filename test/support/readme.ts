@@ -51,7 +51,7 @@ export class Readme {
     const quoted = (table.split("\n\n")[0] ?? "")
       .split("\n")
       .flatMap((line) => [...(line.split("|")[1] ?? "").matchAll(/`([^`]+ [^`]+)`/g)].map(([, text = ""]) => text));
-    const sources = ["components", "operations"].flatMap((folder) =>
+    const sources = ["components", "operations", "local"].flatMap((folder) =>
       fs
         .readdirSync(path.join(checkout, folder), { recursive: true, encoding: "utf8" })
         .filter((name) => name.endsWith(".ts"))
@@ -93,7 +93,7 @@ export function cloneInto(dir: string): void {
     "components",
   ])
     fs.cpSync(path.join(checkout, name), path.join(dir, name), { recursive: true });
-  for (const name of ["node_modules", "operations", "test"])
+  for (const name of ["node_modules", "operations", "local", "test"])
     fs.symlinkSync(path.join(checkout, name), path.join(dir, name));
 }
 
