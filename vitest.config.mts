@@ -34,6 +34,9 @@ if (TEST_TODAY !== undefined) Object.assign(process.env, asOf(TEST_TODAY));
 /** What is drawn by chance is the same in every run. */
 const setupFiles = ["test/support/draws.ts"];
 
+/** What a test watches for may take a while on a busy machine; the default is one second. */
+const watching = { poll: { timeout: 30_000 } };
+
 export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
@@ -43,6 +46,7 @@ export default defineConfig({
           name: "fast",
           include: ["test/{unit,component}/**/*.test.ts"],
           setupFiles,
+          expect: watching,
           sequence: { groupOrder: 0 },
           testTimeout: 60_000,
         },
@@ -52,6 +56,7 @@ export default defineConfig({
           name: "real",
           include: ["test/{provider,engine}/**/*.test.ts"],
           setupFiles,
+          expect: watching,
           globalSetup: ["test/support/global-setup.ts"],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

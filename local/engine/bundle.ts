@@ -1,6 +1,6 @@
 /**
- * The helper processes of this checkout, each in one file. From its sources, through tsx and some 500 files of packages, a helper
- * takes three times the CPU to start, and every update starts five.
+ * The helper processes of this checkout, each in one file, and its program as JavaScript. From its sources, through tsx and some 500
+ * files of packages, a helper takes three times the CPU to start, and every update starts five; transpiled.cjs says it of the program.
  */
 import * as crypto from "node:crypto";
 import * as fs from "node:fs";
@@ -15,21 +15,22 @@ const ENTRIES = [
   "plugins/cloudflare",
   "plugins/command",
 ];
-const PRELOADED = ["engine/lifeline.cjs", "engine/deferred.cjs"];
+const PRELOADED = ["engine/lifeline.cjs", "engine/deferred.cjs", "engine/transpiled.cjs"];
 /** All of their sources lie here; a build that finds another one fails. */
-const FOLDERS = ["engine", "plugins"];
+const FOLDERS = ["local/engine", "local/plugins"];
+const PROGRAM = ["index.ts", "components"];
 /** Long enough for whatever was started from an older bundle to have read it. */
 const OLD_MS = 24 * 3600_000;
 
 /**
- * The folder in which `engine/languageHost.js` and `plugins/<name>.js` lie, made where it is missing. Its name is a hash of their
- * sources and of the packages' versions: an edit makes a new one beside it, and two processes that make the same do not meet.
- *
- * @param local The folder of FOLDERS.
+ * The folder in which `engine/languageHost.js`, `plugins/<name>.js` and `program/` lie, made where it is missing. Its name is a hash of
+ * their sources and of the packages' versions: an edit makes a new one beside it, and two processes that make the same do not meet.
  */
-export async function bundleHelpers(local: string, home: string): Promise<string> {
+export async function bundleHelpers(checkout: string, home: string): Promise<string> {
+  const local = path.join(checkout, "local");
+  const program = sourcesIn(checkout, PROGRAM);
   const bundles = path.join(home, "bundles");
-  const folder = path.join(bundles, hashOf(local));
+  const folder = path.join(bundles, hashOf(checkout, [...sourcesIn(checkout, FOLDERS), ...program]));
   if (fs.existsSync(folder)) return folder;
   const partial = `${folder}-${process.pid}`;
   const { buildSync } = await import("esbuild");
@@ -45,6 +46,17 @@ export async function bundleHelpers(local: string, home: string): Promise<string
     metafile: true,
     logLevel: "silent", // what is wrong is thrown
   });
+  buildSync({
+    absWorkingDir: checkout,
+    entryPoints: program.filter((file) => file.endsWith(".ts")),
+    outdir: path.join(partial, "program"),
+    outbase: checkout,
+    format: "cjs",
+    platform: "node",
+    target: "node20",
+    logLevel: "silent",
+  });
+  fs.writeFileSync(path.join(partial, "program", "checkout"), fs.realpathSync(checkout));
   // The host hands each program what lies beside itself.
   for (const file of PRELOADED) fs.copyFileSync(path.join(local, file), path.join(partial, file));
   const stranger = Object.keys(metafile.inputs).find((file) => !isHashed(file));
@@ -59,20 +71,30 @@ export async function bundleHelpers(local: string, home: string): Promise<string
   return folder;
 }
 
+/** esbuild names files from `local`. */
 function isHashed(file: string): boolean {
-  return file.split("/").includes("node_modules") || FOLDERS.some((folder) => file.startsWith(`${folder}/`));
+  return file.split("/").includes("node_modules") || FOLDERS.some((folder) => `local/${file}`.startsWith(`${folder}/`));
 }
 
-function hashOf(local: string): string {
-  const sources = FOLDERS.flatMap((folder) =>
-    fs
-      .readdirSync(path.join(local, folder), { encoding: "utf8", recursive: true })
-      .filter((file) => /\.c?[jt]s$/.test(file))
-      .map((file) => path.join(local, folder, file)),
-  );
+/** Source files and those of folders, from the checkout. */
+function sourcesIn(checkout: string, names: string[]): string[] {
+  const files = names.flatMap((name) => {
+    const at = path.join(checkout, name);
+    if (!fs.statSync(at).isDirectory()) return [name];
+    const found = fs.readdirSync(at, { encoding: "utf8", recursive: true });
+    return found.map((file) => path.join(name, file));
+  });
+  return files.filter((file) => /\.c?[jt]s$/.test(file)).sort();
+}
+
+function hashOf(checkout: string, sources: string[]): string {
   const hash = crypto.createHash("sha256");
-  for (const file of [...sources.sort(), path.join(local, "..", "package-lock.json")]) {
-    hash.update(file).update("\0").update(fs.readFileSync(file)).update("\0");
+  for (const file of [...sources, "package-lock.json"]) {
+    hash
+      .update(file)
+      .update("\0")
+      .update(fs.readFileSync(path.join(checkout, file)))
+      .update("\0");
   }
   return hash.digest("hex").slice(0, 16);
 }

@@ -61,11 +61,11 @@ export interface PluginPlan {
 
 /** Installs what the engine needs and lacks; says of each plugin which of the two serves it. */
 export async function installPlugins(plan: PluginPlan): Promise<Record<string, Served>> {
-  const bundles = await bundleHelpers(path.join(plan.checkout, "local"), plan.home);
+  const bundles = await bundleHelpers(plan.checkout, plan.home);
   const served: Record<string, Served> = {
-    nodejs: installBeside(plan, "language", "nodejs", path.join(bundles, "engine", "languageHost.js")),
+    nodejs: installBeside(plan, bundles, "language", "nodejs", path.join(bundles, "engine", "languageHost.js")),
     // No TypeScript loader: under the official launcher the provider finds none either.
-    "pulumi-nodejs": installBeside(plan, "resource", "pulumi-nodejs", dynamicProvider(plan.checkout)),
+    "pulumi-nodejs": installBeside(plan, bundles, "resource", "pulumi-nodejs", dynamicProvider(plan.checkout)),
   };
   const resources = RESOURCE_PLUGINS.map(
     async (name) => [name, await installResourcePlugin(plan, bundles, name)] as const,
@@ -80,10 +80,10 @@ const dynamicProvider = (checkout: string) =>
  * A plugin that the release has beside its binary. That of dynamic providers is what the SDK's own launcher script
  * starts; started without the script it costs one process less and ends with the engine.
  */
-function installBeside(plan: PluginPlan, kind: string, name: string, program: string): Served {
+function installBeside(plan: PluginPlan, bundles: string, kind: string, name: string, program: string): Served {
   const beside = path.join(path.dirname(fs.realpathSync(plan.pulumi)), `pulumi-${kind}-${name}`);
   if (fs.existsSync(beside)) return "official";
-  writeLauncher(pluginFile(plan.home, kind, name, plan.version), program);
+  writeLauncher(pluginFile(plan.home, kind, name, plan.version), bundles, program);
   return "stand-in";
 }
 
@@ -96,7 +96,7 @@ async function installResourcePlugin(plan: PluginPlan, bundles: string, name: st
   const users = process.env["PULUMI_HOME"] ?? path.join(os.homedir(), ".pulumi");
   if (linkOfficial([users, own], target)) return "official";
   if (plan.download && (await download(plan, own, name, version)) && linkOfficial([own], target)) return "official";
-  writeLauncher(target, path.join(bundles, "plugins", `${name}.js`));
+  writeLauncher(target, bundles, path.join(bundles, "plugins", `${name}.js`));
   return "stand-in";
 }
 
@@ -134,8 +134,8 @@ async function download(plan: PluginPlan, home: string, name: string, version: s
 }
 
 /** An executable that starts node with this program. `exec`, so that signals and stdin reach it. */
-function writeLauncher(target: string, program: string): void {
-  const words = [process.execPath, "--require", path.join(__dirname, "lifeline.cjs"), program];
+function writeLauncher(target: string, bundles: string, program: string): void {
+  const words = [process.execPath, "--require", path.join(bundles, "engine", "lifeline.cjs"), program];
   const text = `#!/bin/sh\nexec ${words.map((word) => `'${word.replaceAll("'", `'\\''`)}'`).join(" ")} "$@"\n`;
   const isLink = fs.lstatSync(target, { throwIfNoEntry: false })?.isSymbolicLink() ?? false;
   if (!isLink && fs.existsSync(target) && fs.readFileSync(target, "utf8") === text) return;

@@ -11,6 +11,7 @@ import * as grpc from "@grpc/grpc-js";
 import * as services from "@pulumi/pulumi/proto/language_grpc_pb";
 import * as language from "@pulumi/pulumi/proto/language_pb";
 import * as plugin from "@pulumi/pulumi/proto/plugin_pb";
+import { isTranspiled } from "./transpiled.cjs";
 import { Empty } from "google-protobuf/google/protobuf/empty_pb";
 
 /** `cmd/run` exits so when it has already shown the error: @pulumi/pulumi cmd/run/index.js. */
@@ -49,12 +50,12 @@ function runArguments(request: language.RunRequest, info: language.ProgramInfo, 
 }
 
 /** Config goes by environment: arguments are visible to every user of the machine. */
-function runEnvironment(request: language.RunRequest, options: RuntimeOptions): NodeJS.ProcessEnv {
+function runEnvironment(request: language.RunRequest, directory: string, options: RuntimeOptions): NodeJS.ProcessEnv {
   return {
     ...process.env,
     PULUMI_CONFIG: JSON.stringify(Object.fromEntries(request.getConfigMap().toArray())),
     PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(request.getConfigsecretkeysList()),
-    ...(options.typescript === false ? {} : { PULUMI_NODEJS_TYPESCRIPT: "true" }),
+    ...(options.typescript === false || isTranspiled(directory) ? {} : { PULUMI_NODEJS_TYPESCRIPT: "true" }),
     ...(options.tsconfig === undefined ? {} : { PULUMI_NODEJS_TSCONFIG_PATH: options.tsconfig }),
   };
 }
@@ -70,7 +71,7 @@ function runProgram(request: language.RunRequest): Promise<{ error: string; bail
   // stdin is a pipe that nobody writes to: it closes when this process dies, and the lifeline ends the program.
   const child = spawn(process.execPath, runArguments(request, info, options), {
     cwd: info.getProgramDirectory(),
-    env: runEnvironment(request, options),
+    env: runEnvironment(request, info.getProgramDirectory(), options),
     stdio: ["pipe", "inherit", "inherit"],
   });
   running.add(child);

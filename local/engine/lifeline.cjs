@@ -1,5 +1,6 @@
 "use strict";
 require("./deferred.cjs");
+require("./transpiled.cjs");
 /*
  * Loaded first into every helper process (`node --require`): ends it when its stdin closes, which is when its parent
  * died, also by `kill -9`; a helper of the engine would outlive it otherwise. No grace for a call in flight: to the

@@ -16,19 +16,18 @@ afterAll(() => {
 
 it("makes one file a helper, and a new one for a changed source", { timeout: 120_000 }, async () => {
   const [checkout, home] = [folder.make("checkout"), folder.make("home")];
-  const local = path.join(checkout, "local");
-  for (const name of ["engine", "plugins"])
-    fs.cpSync(path.join(CHECKOUT, "local", name), path.join(local, name), { recursive: true });
-  fs.copyFileSync(path.join(CHECKOUT, "package-lock.json"), path.join(checkout, "package-lock.json"));
+  for (const name of ["local/engine", "local/plugins", "components", "index.ts", "package-lock.json"])
+    fs.cpSync(path.join(CHECKOUT, name), path.join(checkout, name), { recursive: true });
   fs.symlinkSync(path.join(CHECKOUT, "node_modules"), path.join(checkout, "node_modules"));
 
-  const first = await bundleHelpers(local, home);
+  const first = await bundleHelpers(checkout, home);
   const made = fs.statSync(first).ino;
-  // The host preloads the other two, from beside itself, into each program.
+  // The host preloads the others, from beside itself, into each program.
   expect(fs.readdirSync(path.join(first, "engine")).sort()).toEqual([
     "deferred.cjs",
     "languageHost.js",
     "lifeline.cjs",
+    "transpiled.cjs",
   ]);
   expect(fs.readdirSync(path.join(first, "plugins")).sort()).toEqual([
     "cloudflare.js",
@@ -36,11 +35,11 @@ it("makes one file a helper, and a new one for a changed source", { timeout: 120
     "postgresql.js",
     "random.js",
   ]);
-  expect(await bundleHelpers(local, home)).toBe(first);
+  expect(await bundleHelpers(checkout, home)).toBe(first);
   expect(fs.statSync(first).ino).toBe(made);
 
-  fs.writeFileSync(path.join(local, "plugins", "random.ts"), 'process.stdout.write("edited");\n');
-  const second = await bundleHelpers(local, home);
+  fs.writeFileSync(path.join(checkout, "local", "plugins", "random.ts"), 'process.stdout.write("edited");\n');
+  const second = await bundleHelpers(checkout, home);
   const answer = (bundles: string) => execFileSync(process.execPath, [path.join(bundles, "plugins", "random.js")]);
   expect(second).not.toBe(first);
   expect(answer(second).toString()).toBe("edited");

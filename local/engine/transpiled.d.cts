@@ -1,0 +1,1 @@
+export function isTranspiled(folder: string): boolean;
