@@ -2,7 +2,8 @@
 /*
  * Serves this checkout's own program, and the providers that it names, as the JavaScript that was made of it when the engine was
  * prepared (bundle.ts). To load the TypeScript compiler, and to look up its source maps for each promise that the SDK makes, takes
- * such a process half of its CPU, and every update starts two. A program that stands elsewhere is loaded as at its users'.
+ * such a process half of its CPU, and every update starts two. A program that stands elsewhere is loaded as at its users', and so is
+ * this one where ROLLOVER_COMPILE is set: the bench measures what users get.
  */
 const fs = require("node:fs");
 const Module = require("node:module");
@@ -14,7 +15,7 @@ const checkout = fs.existsSync(made) ? fs.readFileSync(path.join(made, "checkout
 const INSTEAD = ["tsx/cjs", "source-map-support/register"];
 
 /** Whether the program of a folder is this checkout's. */
-exports.isTranspiled = (folder) => fs.realpathSync(folder) === checkout;
+exports.isTranspiled = (folder) => process.env.ROLLOVER_COMPILE === undefined && fs.realpathSync(folder) === checkout;
 
 if (exports.isTranspiled(process.cwd())) {
   const load = Module._load;

@@ -29,8 +29,8 @@ export class PluginClient {
   ) {}
 
   static async start(name: "random" | "postgresql" | "cloudflare" | "command"): Promise<PluginClient> {
-    const local = path.dirname(__dirname);
-    const bundles = await bundleHelpers(local, homeOf(path.resolve(defaultCache()), path.dirname(local)));
+    const checkout = path.resolve(__dirname, "..", "..");
+    const bundles = await bundleHelpers(checkout, homeOf(path.resolve(defaultCache()), checkout));
     const program = path.join(bundles, "plugins", `${name}.js`);
     const child = spawn(process.execPath, [program, "127.0.0.1:1"], { stdio: ["pipe", "pipe", "inherit"] });
     const [port] = (await once(createInterface(child.stdout), "line")) as [string];
