@@ -10,7 +10,7 @@ import { createRequire } from "node:module";
 import * as os from "node:os";
 import * as path from "node:path";
 import { compileFunction } from "node:vm";
-import { build } from "esbuild";
+import { build, type Plugin } from "esbuild";
 import { type CloudOptions, type LocalCloud, type Need, startCloud } from "../../local/cloud";
 import type { Runs, Victim } from "../../local/crash";
 import { PluginClient } from "../../local/plugins/client";
@@ -172,6 +172,17 @@ interface Bundled {
   providers: string;
 }
 
+/** esbuild follows `require`, and not the one of the same use that components/providers.ts makes for itself. */
+const followed: Plugin = {
+  name: "followed",
+  setup(build) {
+    build.onLoad({ filter: /components[\\/]providers\.ts$/ }, ({ path: file }) => ({
+      loader: "ts",
+      contents: fs.readFileSync(file, "utf8").replaceAll(/\bfrom\("/g, 'require("'),
+    }));
+  },
+};
+
 /** Program and providers as one file each, as they are now: both are started often. */
 async function bundled(dir: string): Promise<Bundled> {
   const common = { bundle: true, platform: "node", format: "cjs", absWorkingDir: checkout, logLevel: "error" } as const;
@@ -183,6 +194,7 @@ async function bundled(dir: string): Promise<Bundled> {
       entryPoints: ["test/support/provider-process.ts"],
       outfile: providers,
       external: ["pg-native"],
+      plugins: [followed],
     }),
   ]);
   const text = outputFiles[0]?.text ?? "";
