@@ -64,47 +64,33 @@ afterAll(async () => {
   await scene.end();
 });
 
-/** The victim of every other kill, so that each operation loses the engine in one test and its providers in another. */
+/** The victim of every other kill, so that each operation loses the engine in one round and its providers in the other. */
 const pairs = [
   { first: "engine", second: "provider" },
   { first: "provider", second: "engine" },
 ] as const;
 
-describe.each(pairs)("killed: $first, then $second; the edit kept", ({ first, second }) => {
-  it("a roll of logins and random secrets goes on, and nothing rolls twice", async () => {
-    roll("session-key", "rounds-db");
+describe.each(pairs)("killed: $first, then $second, and so on; the edit kept", ({ first, second }) => {
+  it("a roll of every kind goes on: nothing rolls twice, no token is rejected, an invalidation rotates once", async () => {
+    const [shownBefore, replaced, from] = [await newToken(scene), heldToken(scene), scene.cloud.turso.events().length];
+    // One after the other: what does not wait for the killed call would be done beside it.
+    const stamp = roll("session-key", "rounds-db");
     await kill(first, MADE);
+    await kill(second, backedUp(roll(NAME)));
+    roll(TURSO);
+    await kill(first, MINTED);
     await kill(second, DELIVERED);
-    const [stamp = ""] = live["session-key"] ?? [];
     // What is delivered was minted: it stays.
     const tag = tagInState(stamp);
     expect(tag).toBeDefined();
+    const meanwhile = await newToken(scene);
+    // Of the invalidation the canary is minted first.
+    invalidate(stampOf());
+    await kill(first, ROTATED);
     await must(scene.stack.up());
     expect(tagInState(stamp)).toBe(tag);
-    await converged();
-  });
-
-  it("a roll of keys and tokens goes on, and no token of a client is rejected", async () => {
-    const [old, token] = [await newToken(scene), heldToken(scene)];
-    const stamp = roll(NAME, TURSO);
-    await kill(first, backedUp(stamp));
-    await kill(second, MINTED);
-    await kill(first, DELIVERED);
-    const meanwhile = await newToken(scene);
-    await must(scene.stack.up());
-    expect([await shown(scene, old), await shown(scene, meanwhile)]).toEqual(["200", "200"]);
-    expect([await statusOf(scene, token), await statusOf(scene, heldToken(scene))]).toEqual([200, 200]);
-    expect(heldToken(scene)).not.toBe(token);
-    await converged();
-  });
-
-  it("an invalidation goes on, and rotates once", async () => {
-    const [old, from] = [heldToken(scene), scene.cloud.turso.events().length];
-    invalidate(stampOf());
-    await kill(first, MINTED);
-    await kill(second, ROTATED);
-    await must(scene.stack.up());
-    expect(await statusOf(scene, old)).toBe(401);
+    expect([await shown(scene, shownBefore), await shown(scene, meanwhile)]).toEqual(["200", "200"]);
+    expect([await statusOf(scene, replaced), await statusOf(scene, heldToken(scene))]).toEqual([401, 200]);
     expect(rotates(from)).toBe(1);
     await converged();
   });
@@ -120,15 +106,18 @@ describe.each(pairs)("killed: $first, then $second; the edit kept", ({ first, se
 });
 
 describe.each(["engine", "provider"] as const)("killed: %s; the edit taken back", (victim) => {
-  it.each([
-    { what: "a login made", credential: "rounds-db", point: () => MADE },
-    { what: "a key backed up", credential: NAME, point: backedUp },
-    { what: "a token minted", credential: TURSO, point: () => MINTED },
-    { what: "a set delivered", credential: "session-key", point: () => DELIVERED },
-  ])("a roll leaves nothing behind, $what", async ({ credential, point }) => {
-    const before = live[credential] ?? [];
-    await kill(victim, point(roll(credential)));
-    edit(credential, before);
+  it("rolls leave nothing behind: of a login, a key, a token, a set", async () => {
+    const rolls: [credential: string, point: (stamp: string) => First][] = [
+      ["rounds-db", () => MADE],
+      [NAME, backedUp],
+      [TURSO, () => MINTED],
+      ["session-key", () => DELIVERED],
+    ];
+    for (const [credential, point] of rolls) {
+      const before = live[credential] ?? [];
+      await kill(victim, point(roll(credential)));
+      edit(credential, before);
+    }
     await must(scene.stack.up());
     await converged();
   });
@@ -144,18 +133,20 @@ describe.each(["engine", "provider"] as const)("killed: %s; the edit taken back"
     await converged();
   });
 
-  it.each([DELIVERED, DROPPED])("a retirement is undone, $phase $label", async (point) => {
+  it("a retirement is undone, at its delivery and at its last call", async () => {
     if ((live["rounds-db"] ?? []).length < 2) {
       roll("session-key", "rounds-db");
       await must(scene.stack.up());
       urls.set(live["rounds-db"]?.[0] ?? "", secretOf(scene, "DATABASE_URL"));
     }
     const before = ["session-key", "rounds-db"].map((credential) => live[credential] ?? []);
-    retire();
-    await kill(victim, point);
-    ["session-key", "rounds-db"].forEach((credential, at) => {
-      edit(credential, before[at] ?? []);
-    });
+    for (const point of [DELIVERED, DROPPED]) {
+      retire();
+      await kill(victim, point);
+      ["session-key", "rounds-db"].forEach((credential, at) => {
+        edit(credential, before[at] ?? []);
+      });
+    }
     await must(scene.stack.up());
     await converged();
   });

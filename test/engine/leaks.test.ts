@@ -1,6 +1,7 @@
-// Proves G7 on the real engine: after everything that can happen to a stack, and after each failure, no secret that ever was
-// stands in state, backups, plans, previews, events, output, error texts, arguments or Postgres's log. First it plants a leak
-// in each kind of place and sees it found. It does not prove what memory and environment of the processes hold.
+// Proves G7 on the real engine where no other scene looks: plans, previews in each form, a wrong API token, a stranger's role, the
+// engine's own logs; and that a verifier of a password stands in Postgres's log alone. First it plants a leak in each kind of place
+// and sees it found. Not: failures that other files provoke, whose scenes look at their end (local/invariants.ts), nor memory and
+// environment of the processes.
 import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
@@ -105,17 +106,15 @@ describe("the scanner", () => {
   });
 });
 
-describe("a life of a stack, failures included", () => {
+describe("a life of a stack", () => {
+  beforeAll(() => {
+    stamps("2026-11-21", "2026-11-20");
+  });
   const steps: [string, () => Promise<void>][] = [
-    ["a new login that fails its check", failedCheck],
     ["a preview with --diff of a roll", () => previewed("diff", ["--diff"])],
     ["a preview with --json of a roll", () => previewed("json", ["--json"])],
     ["a plan of a roll", planned],
     ["a roll", () => succeeds(scene.stack.up())],
-    ["a delivery that is not attested", failedAttestation],
-    ["a rollback", () => succeeds(scene.stack.up())],
-    ["a retirement", retirement],
-    ["a refresh", () => succeeds(scene.stack.refresh())],
     ["a wrong API token", wrongToken],
     ["a stranger's role of that name", strangersRole],
     ["the end of everything", () => succeeds(scene.stack.destroy())],
@@ -128,7 +127,7 @@ describe("a life of a stack, failures included", () => {
 
   it("left no secret anywhere", () => {
     // Each generation's password and URL, each session key, the probe's token and what was known from the start.
-    expect(secrets.size).toBeGreaterThanOrEqual(14);
+    expect(secrets.size).toBeGreaterThanOrEqual(12);
     expect(scanForLeaks({ secrets: [...secrets.values()], places: places() })).toEqual([]);
   });
 
@@ -184,13 +183,6 @@ async function fails(run: Promise<Result>, words: RegExp): Promise<void> {
   expect(stdout + stderr).toMatch(words);
 }
 
-async function failedCheck(): Promise<void> {
-  stamps("2026-11-21", "2026-11-20");
-  scene.edit(["rollover:credentials", "rounds-db", "checks"], ["SELECT * FROM nowhere"]);
-  await fails(scene.stack.up(), /failed its check/);
-  scene.edit(["rollover:credentials", "rounds-db", "checks"], ["SELECT * FROM rounds"]);
-}
-
 async function previewed(name: string, flags: string[]): Promise<void> {
   const { stdout, stderr } = await must(scene.stack.preview(flags));
   fs.writeFileSync(path.join(scene.dir, `preview-${name}.txt`), stdout + stderr);
@@ -202,33 +194,19 @@ async function planned(): Promise<void> {
   expect(fs.existsSync(file)).toBe(true);
 }
 
-/** The new version is live by the API's word, and no isolate serves it. */
-async function failedAttestation(): Promise<void> {
-  scene.cloud.cloudflare.setPropagation({ mode: "sticky", withinMs: 600_000, pools: 1, delaysMs: [600_000] });
-  stamps("2026-11-20", "2026-11-21");
-  await fails(scene.stack.up(), /did not attest/);
-  scene.cloud.cloudflare.setPropagation({ mode: "instant" });
-}
-
-async function retirement(): Promise<void> {
-  stamps("2026-11-20");
-  await succeeds(scene.stack.up());
-}
-
 async function wrongToken(): Promise<void> {
   const wrong = randomBytes(30).toString("base64url");
   know([{ name: "the wrong API token", value: wrong }]);
   await scene.stack.setConfig("cloudflareApiToken", wrong, { secret: true });
-  stamps("2026-11-22", "2026-11-20");
+  stamps("2026-11-22", "2026-11-21");
   await fails(scene.stack.up(), /the API token is wrong/);
   await scene.stack.setConfig("cloudflareApiToken", scene.cloud.cloudflare.token, { secret: true });
-  stamps("2026-11-20");
 }
 
 async function strangersRole(): Promise<void> {
   await scene.cloud.postgres.query("CREATE ROLE rounds_20261123 LOGIN");
-  stamps("2026-11-23", "2026-11-20");
+  stamps("2026-11-23", "2026-11-21");
   await fails(scene.stack.up(), /rounds_20261123 exists/);
   await scene.cloud.postgres.query("DROP ROLE rounds_20261123");
-  stamps("2026-11-20");
+  stamps("2026-11-21", "2026-11-20");
 }
