@@ -35,8 +35,8 @@ export interface Step {
   /** Done before the edit, past Rollover. */
   byHand?: (stage: Stage) => Promise<void>;
   edit: (stage: Stage, text: string, today: Stamp) => Edited;
-  /** In the step at least so many requests. */
-  requests?: number;
+  /** So many times the requests of other steps. */
+  times?: number;
   /** Whether the update makes a new value. */
   mints?: boolean;
   /** What is wrong after an update that succeeded, before the new value is held. */
@@ -124,8 +124,8 @@ const seedsOrder: Step = {
 
 /** How long isolates take to pick up new secrets; the Worker settles as long. */
 const SPREAD_MS = 3000;
-/** Of tokens, over all steps together, at least 20,000 are shown. */
-const TOKENS = 3000;
+/** Of tokens, unless asked otherwise, over all steps together at least 20,000 are shown. */
+const TOKENS = 3;
 
 function spread(mode: "random" | "sticky"): (stage: Stage) => Promise<void> {
   return ({ scene }) => {
@@ -148,7 +148,7 @@ const dropped: Step = {
 /** More than the clients' vantages, so that signer and verifier are mostly in different ones. */
 const POOLS = 16;
 
-const keys = (steps: Step[]): Step[] => steps.map((step) => ({ ...step, requests: TOKENS }));
+const keys = (steps: Step[]): Step[] => steps.map((step) => ({ ...step, times: TOKENS }));
 
 const signingSteps: Step[] = keys([
   { step: "roll", ...rotated, byHand: spread("random") },

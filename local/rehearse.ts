@@ -7,7 +7,7 @@
 import * as fs from "node:fs";
 import * as os from "node:os";
 import * as path from "node:path";
-import { Command, Option } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import { DATABASE } from "./by-hand";
 import { exitWith, parsed } from "../operations/command";
 import { parse } from "yaml";
@@ -18,7 +18,7 @@ import { during, exitOnSignals, jsonLine, say, table } from "../operations/conso
 import { type Clients, clients, CONFIG_KIND, type Kind, KINDS, NEEDS } from "./rehearse-clients";
 import { type Held, type Stage, type Step, STEPS } from "./rehearse-steps";
 
-/** In each step at least so many requests, by so many clients, with a pause after each and each in its time. */
+/** In each step at least so many requests, unless asked otherwise, by so many clients, with a pause after each and each in its time. */
 const REQUESTS = 1000;
 const CLIENTS = 8;
 const PAUSE_MS = 120;
@@ -46,7 +46,7 @@ export interface Report {
 }
 
 /** All steps of one kind, under one load that never pauses; after an update that failed no other is made. */
-export async function rehearse(scene: Scene, kind: Kind, report: Report): Promise<void> {
+export async function rehearse(scene: Scene, kind: Kind, report: Report, requests = REQUESTS): Promise<void> {
   const names = namesOf(fs.readFileSync(scene.configFile, "utf8"), kind);
   const overlaps = await allOverlap(scene, names);
   const side = clients[kind](scene.cloud);
@@ -69,18 +69,18 @@ export async function rehearse(scene: Scene, kind: Kind, report: Report): Promis
   try {
     for (const one of STEPS[kind]) {
       const what = `${kind}, ${one.step}`;
-      const { updateMs, failure } = await update(stage, what, one);
+      const { updateMs, failure } = await update(stage, what, one, requests * (one.times ?? 1));
       const problems = failure === undefined ? await one.wrong(stage) : [failure];
       if (failure === undefined && one.mints === true) values.unshift(await hold(side));
       const current = values.findIndex(({ value }) => value === side.value());
       if (current > 0) values.unshift(...values.splice(current, 1));
-      const { requests, failed, worstGapMs, failures } = load.mark();
+      const { requests: asked, failed, worstGapMs, failures } = load.mark();
       sign();
       const reasons = [...new Set(failures.map(({ reason }) => reason))].slice(0, 3).join("; ");
       const mayFail = !overlaps || one.breaks === true;
-      if (failed > 0 && !mayFail) problems.push(`${failed} of ${requests} requests failed: ${reasons}`);
+      if (failed > 0 && !mayFail) problems.push(`${failed} of ${asked} requests failed: ${reasons}`);
       if (failed > 0 && mayFail) say(`${what}: it breaks at once, ${failed} requests failed: ${reasons}`);
-      report.rows.push({ kind, step: one.step, requests, failed, worstGapMs, updateMs });
+      report.rows.push({ kind, step: one.step, requests: asked, failed, worstGapMs, updateMs });
       report.proofs.push(problems.length === 0 ? one.proof : "FAILED, see below");
       report.problems.push(...problems.map((problem) => `${what}: ${problem}`));
       if (failure !== undefined) return;
@@ -99,12 +99,13 @@ async function hold(side: Clients): Promise<Held> {
 async function update(
   stage: Stage,
   what: string,
-  { edit, byHand, requests = REQUESTS }: Step,
+  { edit, byHand }: Step,
+  requests: number,
 ): Promise<{ updateMs: number; failure?: string }> {
   const { scene, load } = stage;
   const heard = () => {
-    const { requests, failed } = load.result();
-    return `${requests} requests, ${failed} failed`;
+    const { requests: asked, failed } = load.result();
+    return `${asked} requests, ${failed} failed`;
   };
   if (byHand) await during(`${what}: by hand`, () => byHand(stage), heard);
   const today = new Date().toISOString().slice(0, 10);
@@ -181,6 +182,7 @@ function program(): Command {
         "clients use them without pause, and counts what fails. Nothing outside this machine is touched.",
     )
     .addOption(new Option("--only <kind>", "one kind alone").choices(KINDS))
+    .option("--requests <n>", "at least so many in each step, three times as many for signing-keys", count, REQUESTS)
     .option("--json", "one JSON document as the last line of standard output, all else on standard error")
     .addHelpText(
       "after",
@@ -188,6 +190,7 @@ function program(): Command {
 Examples:
   npm run rehearse                      every kind
   npm run rehearse -- --only postgres   one kind
+  npm run rehearse -- --requests 100    sooner done
   npm run --silent rehearse -- --json | tail -n 1 | jq '.rows[] | select(.failed > 0)'
 
 A failed request is one without status 200, or one over ${TIMEOUT_MS / 1000} s; nothing is tried again. For postgres each request makes
@@ -201,7 +204,20 @@ Exit code: 0 done; 1 an update failed, a credential with overlap failed a reques
     );
 }
 
-async function run({ only, json = false }: { only?: Kind; json?: boolean }): Promise<number> {
+function count(text: string): number {
+  if (!/^[1-9]\d{0,5}$/.test(text)) throw new InvalidArgumentError("A number from 1 to 999999.");
+  return Number(text);
+}
+
+async function run({
+  only,
+  json = false,
+  requests,
+}: {
+  only?: Kind;
+  json?: boolean;
+  requests: number;
+}): Promise<number> {
   exitOnSignals();
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), "rollover-rehearse-"));
   process.once("exit", () => {
@@ -215,7 +231,7 @@ async function run({ only, json = false }: { only?: Kind; json?: boolean }): Pro
   try {
     leaveOut(scene, kinds);
     await bringUp(scene);
-    for (const kind of kinds) if (report.problems.length === 0) await rehearse(scene, kind, report);
+    for (const kind of kinds) if (report.problems.length === 0) await rehearse(scene, kind, report, requests);
   } catch (error) {
     report.problems.push(error instanceof Error ? error.message : String(error));
   } finally {

@@ -166,8 +166,8 @@ it("its readers see two secrets half changed when they are set by two calls", as
     for (const name of paired) {
       const body = { name, type: "secret_text", text: "set by hand" };
       expect((await callApi(scene.cloud.cloudflare, { method: "PUT", body })).success).toBe(true);
+      await reader.load.until(reader.load.result().requests + 100);
     }
-    await reader.load.until(reader.load.result().requests + 100);
   } finally {
     await reader.load.stop();
   }
@@ -206,9 +206,9 @@ async function expiry(stamp: string): Promise<string> {
 async function withoutFailure(work: () => Promise<unknown>, paths = ["", "turso"]): Promise<void> {
   const loads = paths.map((at) => startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}${at}`, clients: 3 }));
   try {
-    await Promise.all(loads.map((load) => load.until(100)));
+    await Promise.all(loads.map((load) => load.until(30)));
     await work();
-    await Promise.all(loads.map((load) => load.until(Math.max(500, load.result().requests + 100))));
+    await Promise.all(loads.map((load) => load.until(Math.max(150, load.result().requests + 50))));
   } finally {
     for (const load of loads) expect(await load.stop()).toMatchObject({ failed: 0, failures: [] });
   }
@@ -224,7 +224,7 @@ async function changingAtOnce(work: () => Promise<unknown>): Promise<void> {
     const first = reader.load.result().requests;
     await withoutFailure(async () => {
       await work();
-      await reader.load.until(first + 2000);
+      await reader.load.until(first + 1000);
     });
     reads = reader.load.result().requests - first;
   } finally {
@@ -233,7 +233,7 @@ async function changingAtOnce(work: () => Promise<unknown>): Promise<void> {
   const after = await pair();
   expect(after).not.toBe(before);
   expect([...reader.seen.keys()].sort()).toEqual([before, after].sort());
-  expect(reads).toBeGreaterThanOrEqual(2000);
+  expect(reads).toBeGreaterThanOrEqual(1000);
 }
 
 /** Clients that read digests of both secrets; how often each pair was seen. */
@@ -242,6 +242,7 @@ function readPairs(): { load: Load; seen: Map<string, number> } {
   const load = startLoad({
     url: pairUrl(),
     clients: 2,
+    pauseMs: 10, // a pair that two calls change stays mixed for about as long as a call takes
     check: (status, body) => {
       seen.set(body, (seen.get(body) ?? 0) + 1);
       return status === 200;
