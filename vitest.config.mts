@@ -1,4 +1,5 @@
 import * as fs from "node:fs";
+import { fileURLToPath } from "node:url";
 import { require } from "tsx/cjs/api";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
@@ -34,6 +35,9 @@ if (TEST_TODAY !== undefined) Object.assign(process.env, asOf(TEST_TODAY));
 /** What is drawn by chance is the same in every run. */
 const setupFiles = ["test/support/draws.ts"];
 
+/** Half of each test file's start would go into what @pulumi/pulumi loads and no test needs. */
+const execArgv = ["--require", fileURLToPath(new URL("local/engine/deferred.cjs", import.meta.url))];
+
 /** What a test watches for may take a while on a busy machine; the default is one second. */
 const watching = { poll: { timeout: 30_000 } };
 
@@ -47,6 +51,7 @@ export default defineConfig({
           include: ["test/{unit,component}/**/*.test.ts"],
           setupFiles,
           expect: watching,
+          execArgv,
           sequence: { groupOrder: 0 },
           testTimeout: 60_000,
         },
@@ -57,6 +62,7 @@ export default defineConfig({
           include: ["test/{provider,engine}/**/*.test.ts"],
           setupFiles,
           expect: watching,
+          execArgv,
           globalSetup: ["test/support/global-setup.ts"],
           maxWorkers: 2,
           sequence: { groupOrder: 1 },

@@ -63,8 +63,6 @@ export class Stack {
   readonly backend: string;
   /** A copy of the project file, for commands that know no --config-file: they would write to cwd. */
   private readonly aside: string;
-  /** The project's name, as Pulumi.yaml says it. */
-  private readonly project: string;
   private runs = 0;
   /** What processes showed as their arguments to the whole machine while the CLI ran. */
   readonly shown = new Set<string>();
@@ -77,7 +75,6 @@ export class Stack {
     this.transcript = path.join(options.dir, "transcript.txt");
     this.backend = path.join(options.dir, "backend");
     this.aside = path.join(options.dir, "project");
-    this.project = projectIn(options.cwd);
     fs.mkdirSync(this.backend, { recursive: true });
     if (options.configFile === undefined) return;
     fs.mkdirSync(this.aside, { recursive: true });
@@ -237,6 +234,11 @@ export class Stack {
       fs.closeSync(log);
     });
     return child;
+  }
+
+  /** As Pulumi.yaml says it, which `pulumi new` may still have to write. */
+  private get project(): string {
+    return projectIn(this.options.cwd);
   }
 
   private configName(): string {

@@ -1,6 +1,6 @@
 // Proves on a real engine what an incident does to a database and to a group, what its end gives back, and that declared settings are
 // kept while all others are left alone. Not: who reads the reason, whether Turso blocks writes of its own platform too, nor a crash in
-// between (test/provider/turso-edits.test.ts; of an invalidation turso-crash.test.ts).
+// between (test/provider/turso-edits.test.ts; of an invalidation crash.test.ts).
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { callTurso, claimsOf, runSql } from "../../local/cloud/turso/client";
 import { must, resource, type Scene, startScene } from "../../local/scene";

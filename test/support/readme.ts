@@ -6,6 +6,7 @@ import { parseDocument, type Document } from "yaml";
 import type { LocalCloud } from "../../local/cloud";
 import { supervisor } from "../../local/cloud/supervise";
 import type { Engine } from "../../local/engine";
+import { asOf, machineNow, shiftDays } from "../../local/engine/as-of";
 
 const checkout = path.resolve(__dirname, "..", "..");
 
@@ -133,6 +134,15 @@ export function shell(
   });
 }
 
+/** The stamps that the pages begin with are of this day, and `npm run rotate` adds today's. */
+const PAGES_DAY = "2026-11-20";
+
+/** A clock on which what is added is told from what was there: TEST_TODAY may be the pages' own day. */
+function laterThanThePages(): NodeJS.ProcessEnv {
+  const today = new Date(machineNow() + shiftDays() * 86_400_000).toISOString().slice(0, 10);
+  return today > PAGES_DAY ? {} : asOf("2026-11-21");
+}
+
 /** A reader with a clone in a temp folder, the engine and a local cloud in place of the vendors. */
 export class Reader {
   /** All that the commands printed. */
@@ -149,6 +159,7 @@ export class Reader {
   async run(command = "", input = "", started?: (kill: () => void) => void): Promise<Ran> {
     const env = {
       ...this.engine.env(),
+      ...laterThanThePages(),
       PULUMI_BACKEND_URL: `file://${path.join(this.dir, "backend")}`,
       PULUMI_CONFIG_PASSPHRASE: "of a test, protects nothing",
       PULUMI_SKIP_CONFIRMATIONS: "true", // the reader's `yes`
@@ -216,7 +227,7 @@ export class Reader {
   /** The day that `npm run rotate` has added to the file; that of the clock may have changed since. */
   today(name: string): string {
     const list = this.read(name).match(/\d{4}-\d\d-\d\d/g) ?? [];
-    return list.filter((stamp) => stamp > "2026-11-20").sort()[0] ?? "";
+    return list.filter((stamp) => stamp > PAGES_DAY).sort()[0] ?? "";
   }
 
   /** The changed lines of a printed diff, with the page's day for today. */
