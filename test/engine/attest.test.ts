@@ -24,9 +24,11 @@ describe("attested before retired", () => {
   let day = 10;
 
   beforeAll(async () => {
+    const credentials = usualCredentials("2026-11-10");
+    Object.assign(credentials["rounds-db"] ?? {}, { quiet: "1s" });
     scene = await startScene({
       needs: ["postgres", "workers"],
-      credentials: usualCredentials("2026-11-10"),
+      credentials,
       worker: { settle: "3s" },
     });
     await must(scene.stack.up());
@@ -55,7 +57,10 @@ describe("attested before retired", () => {
       setWorker("settle", "0s");
       await setPools({ probe: 0, others: never });
       const step = replaced();
-      await underLoad(scene, () => refusedFor(step, "somebody still logs in with it: rounds-api from 127.0.0.1"));
+      // So dense that each pool logs in many times while the retirement watches.
+      await underLoad(scene, () => refusedFor(step, "somebody still logs in with it: rounds-api from 127.0.0.1"), {
+        pauseMs: 10,
+      });
 
       scene.cloud.cloudflare.setPropagation({ mode: "instant" });
       setQuiet("0s");

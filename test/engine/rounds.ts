@@ -76,8 +76,12 @@ export async function settled(scene: Scene): Promise<void> {
  * Does `work` while 4 clients ask the Worker, before, meanwhile and after: of at least 150 requests none may fail (G2). The rehearsal
  * makes 1,000 a step; each costs Postgres a process.
  */
-export async function underLoad(scene: Scene, work: () => Promise<unknown>, script = "rounds-api"): Promise<void> {
-  const load = startLoad({ url: scene.cloud.workerUrl(script), clients: 4 });
+export async function underLoad(
+  scene: Scene,
+  work: () => Promise<unknown>,
+  { script = "rounds-api", ...options }: { script?: string; pauseMs?: number } = {},
+): Promise<void> {
+  const load = startLoad({ url: scene.cloud.workerUrl(script), clients: 4, ...options });
   let result: LoadResult;
   try {
     await load.until(30);

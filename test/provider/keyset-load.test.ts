@@ -15,14 +15,22 @@ const SPREAD = 700;
 const vantages = ["london", "tokyo", "lima"];
 let cf: LocalCloudflare;
 
+interface Refused {
+  ageMs: number;
+  why: string;
+}
+
 beforeAll(async () => {
   cf = await startCloudflare({ scripts: { keyset: { entry }, dual: { entry } } });
 });
 afterAll(() => cf.stop());
 
-const spreads: [string, Propagation][] = [
-  ["at random", { mode: "random", withinMs: SPREAD }],
-  ["pool by pool", { mode: "sticky", withinMs: SPREAD, pools: 4, delaysMs: [0, 200, 450, SPREAD] }],
+const spreads: [string, (withinMs: number) => Propagation][] = [
+  ["at random", (withinMs) => ({ mode: "random", withinMs })],
+  [
+    "pool by pool",
+    (withinMs) => ({ mode: "sticky", withinMs, pools: 4, delaysMs: [0, 0.3, 0.6, 1].map((part) => part * withinMs) }),
+  ],
 ];
 
 describe.each(spreads)("isolates that change %s", (_name, propagation) => {
@@ -30,33 +38,33 @@ describe.each(spreads)("isolates that change %s", (_name, propagation) => {
     cf.setPropagation({ mode: "instant" });
     const spec = { shape, maxTokenAgeMs: MAX_AGE, settleMs: SPREAD + 100, drainMs: 60_000 };
     const holder = await new Holder(cf, spec, shape).through([a]);
-    cf.setPropagation(propagation);
+    cf.setPropagation(propagation(SPREAD));
     const { verified, refused } = await underLoad(shape, async () => {
       if (shape === "keyset") await holder.through([b, a], [c, b, a], [b, c, a], [b], [d, b]);
       else await holder.through([b, a], [a, b], [a], [c, a]);
     });
     expect(refused).toEqual([]);
-    expect(verified).toBeGreaterThan(200);
+    expect(verified).toBeGreaterThan(100);
   });
 
   it("refuse tokens where the key is swapped in one step", async () => {
     cf.setPropagation({ mode: "instant" });
     const holder = await new Holder(cf, {}, "keyset").through([a]);
-    cf.setPropagation(propagation);
+    // Some isolates change soon and some much later, whatever is drawn and however slow the machine is.
+    cf.setPropagation(propagation(20_000));
     const swapped = keySetText("signing-keyset", [holder.key(b), holder.key(a)], b);
-    const { refused } = await underLoad("keyset", async () => {
+    const { refused } = await underLoad("keyset", async (soFar) => {
       await new DyingApi(cf).changeSecrets("keyset", { JWT_KEYS: swapped }, () => Promise.resolve(false));
-      await pause(SPREAD);
+      await expect.poll(() => soFar.length).toBeGreaterThan(0);
     });
-    expect(refused.length).toBeGreaterThan(0);
     expect(new Set(refused.map(({ why }) => why))).toEqual(new Set(["401 unknown-key"]));
   });
 });
 
 /** Meanwhile signs at one place, and verifies at once at another and once more shortly before the token is too old. */
-async function underLoad(script: string, work: () => Promise<void>) {
+async function underLoad(script: string, work: (refused: readonly Refused[]) => Promise<void>) {
   const url = cf.workerUrl(script);
-  const refused: { ageMs: number; why: string }[] = [];
+  const refused: Refused[] = [];
   const later: Promise<void>[] = [];
   let [verified, asked] = [0, 0];
   let stopping = false;
@@ -85,7 +93,7 @@ async function underLoad(script: string, work: () => Promise<void>) {
   };
   const holders = Promise.all(Array.from({ length: 3 }, holder));
   try {
-    await work();
+    await work(refused);
   } finally {
     stopping = true;
     await holders;
