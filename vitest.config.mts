@@ -53,6 +53,8 @@ export default defineConfig({
           expect: watching,
           execArgv,
           sequence: { groupOrder: 0 },
+          // Vitest leaves one processor to itself, which is half of a small machine.
+          maxWorkers: "100%",
           testTimeout: 60_000,
         },
       },

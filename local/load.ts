@@ -7,7 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 export interface LoadOptions {
   url: string;
-  /** @default 8 */
+  /** @default 4 */
   clients?: number;
   /** Whether an answer is a success. @default status 200 */
   check?: (status: number, body: string) => boolean;
@@ -15,7 +15,7 @@ export interface LoadOptions {
   conversation?: () => Conversation;
   /**
    * So long a client pauses after an answer, unless somebody waits for a number of requests. Each login costs Postgres a process:
-   * without a pause a few clients take all of a small machine, and the update that they watch three times as long. @default 250
+   * without a pause a few clients take all of a small machine, and the update that they watch three times as long. @default 500
    */
   pauseMs?: number;
   /** A longer request has failed. @default 5000 */
@@ -72,7 +72,7 @@ interface Section {
 }
 
 export function startLoad(options: LoadOptions): Load {
-  const { url, clients = 8, pauseMs = 250, timeoutMs = 5000, headers = {} } = options;
+  const { url, clients = 4, pauseMs = 500, timeoutMs = 5000, headers = {} } = options;
   const { maxRequests = 200_000, maxMs = 600_000 } = options;
   const heard = options.check ?? ((status: number): boolean => status === 200);
   const converse = options.conversation ?? (() => ({ next: () => ({ method: "GET", url, headers }), heard }));

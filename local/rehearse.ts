@@ -21,7 +21,7 @@ import { type Held, type Stage, type Step, STEPS } from "./rehearse-steps";
 /** In each step at least so many requests, unless asked otherwise, by so many clients, with a pause after each and each in its time. */
 const REQUESTS = 1000;
 const CLIENTS = 8;
-const PAUSE_MS = 120;
+const PAUSE_MS = 250;
 const TIMEOUT_MS = 5000;
 /** The load ends by itself if a rehearsal hangs. */
 const LONGEST_MS = 30 * 60_000;

@@ -121,13 +121,13 @@ describe("a live system", () => {
     scene.edit(["rollover:credentials", "rounds-db", "generation"], "2026-11-21");
     const load = startLoad({ url: scene.cloud.workerUrl("reports-api") });
     try {
-      await load.until(100);
+      await load.until(40);
       await must(scene.stack.up());
       const { failed, failures, requests } = load.mark();
       console.log(`inPlace: ${failed} of ${requests} requests failed while it rolled`);
       // Nothing else than the password that is no longer right.
       expect(failures.filter(({ reason }) => !reason.includes('"code":"28P01"'))).toEqual([]);
-      await load.until(200);
+      await load.until(60);
       expect(load.result()).toMatchObject({ failed: 0 });
     } finally {
       await load.stop();

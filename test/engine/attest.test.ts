@@ -72,10 +72,10 @@ describe("attested before retired", () => {
       replaced();
       const load = startLoad({ url: scene.cloud.workerUrl("rounds-api") });
       try {
-        await load.until(100);
+        await load.until(40);
         expect(load.mark()).toMatchObject({ failed: 0 });
         await must(scene.stack.up());
-        await load.until(load.result().requests + 100);
+        await load.until(load.result().requests + 40);
       } finally {
         expect((await load.stop()).failed).toBeGreaterThan(0);
         scene.cloud.cloudflare.setPropagation({ mode: "instant" });

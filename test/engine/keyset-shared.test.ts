@@ -67,9 +67,9 @@ async function rollUnderLoad(stamps: string[]): Promise<void> {
   const load = startLoad({ url: signer, conversation: () => bothWorkers(signer, verifier) });
   let failures;
   try {
-    await load.until(100);
+    await load.until(40);
     await must(scene.stack.up());
-    await load.until(load.result().requests + 200);
+    await load.until(load.result().requests + 80);
   } finally {
     ({ failures } = await load.stop());
   }

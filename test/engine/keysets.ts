@@ -68,13 +68,13 @@ export async function underTokens(
 ): Promise<void> {
   const loads = scripts.map((script) => {
     const url = scene.cloud.workerUrl(script);
-    return startLoad({ url, clients: 8 / scripts.length, conversation: () => tokenConversation(url) });
+    return startLoad({ url, clients: 4 / scripts.length, conversation: () => tokenConversation(url) });
   });
   const results: LoadResult[] = [];
   try {
-    await Promise.all(loads.map((load) => load.until(100)));
+    await Promise.all(loads.map((load) => load.until(40)));
     await work();
-    await Promise.all(loads.map((load) => load.until(load.result().requests + 200)));
+    await Promise.all(loads.map((load) => load.until(load.result().requests + 80)));
   } finally {
     for (const load of loads) results.push(await load.stop());
   }

@@ -206,9 +206,9 @@ async function expiry(stamp: string): Promise<string> {
 async function withoutFailure(work: () => Promise<unknown>, paths = ["", "turso"]): Promise<void> {
   const loads = paths.map((at) => startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}${at}`, clients: 3 }));
   try {
-    await Promise.all(loads.map((load) => load.until(30)));
+    await Promise.all(loads.map((load) => load.until(20)));
     await work();
-    await Promise.all(loads.map((load) => load.until(Math.max(150, load.result().requests + 50))));
+    await Promise.all(loads.map((load) => load.until(Math.max(60, load.result().requests + 20))));
   } finally {
     for (const load of loads) expect(await load.stop()).toMatchObject({ failed: 0, failures: [] });
   }

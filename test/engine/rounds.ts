@@ -73,7 +73,7 @@ export async function settled(scene: Scene): Promise<void> {
 }
 
 /**
- * Does `work` while 4 clients ask the Worker, before, meanwhile and after: of at least 150 requests none may fail (G2). The rehearsal
+ * Does `work` while 4 clients ask the Worker, before, meanwhile and after: of at least 60 requests none may fail (G2). The rehearsal
  * makes 1,000 a step; each costs Postgres a process.
  */
 export async function underLoad(
@@ -81,12 +81,12 @@ export async function underLoad(
   work: () => Promise<unknown>,
   { script = "rounds-api", ...options }: { script?: string; pauseMs?: number } = {},
 ): Promise<void> {
-  const load = startLoad({ url: scene.cloud.workerUrl(script), clients: 4, ...options });
+  const load = startLoad({ url: scene.cloud.workerUrl(script), ...options });
   let result: LoadResult;
   try {
-    await load.until(30);
+    await load.until(20);
     await work();
-    await load.until(Math.max(150, load.result().requests + 50));
+    await load.until(Math.max(60, load.result().requests + 20));
   } finally {
     result = await load.stop();
   }

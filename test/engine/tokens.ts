@@ -37,7 +37,7 @@ export async function workerSays(
   return (await response.json()) as Record<string, unknown>;
 }
 
-/** Does `work` while clients use the database through the Worker, at least 300 times: none may fail. */
+/** Does `work` while clients use the database through the Worker, at least 100 times: none may fail. */
 export async function underTursoLoad(scene: Scene, work: () => Promise<unknown>): Promise<void> {
   expect(await tursoLoad(scene, work)).toMatchObject({ failed: 0, failures: [] });
 }
@@ -47,9 +47,9 @@ export async function tursoLoad(scene: Scene, work: () => Promise<unknown>): Pro
   const load = startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}turso` });
   let result: LoadResult;
   try {
-    await load.until(50);
+    await load.until(20);
     await work();
-    await load.until(Math.max(300, load.result().requests + 100));
+    await load.until(Math.max(100, load.result().requests + 40));
   } finally {
     result = await load.stop();
   }
