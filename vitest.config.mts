@@ -15,12 +15,15 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** By the names of the helpers that run the engine once. A rehearsal's loads no count shows: it begins before all others. */
+/**
+ * By the names of the helpers that run the engine once. What no count shows: a rehearsal's loads, and the kills of a matrix, each of
+ * which is an update of the small engine.
+ */
 function weightOf(moduleId: string): number {
   if (moduleId.endsWith("/engine/rehearse.test.ts")) return 1e6;
   const runs = /\b(up|preview|refresh|destroy|settled|finishes|repaired|refusedFor|kill|recover)\(/g;
   const count = fs.readFileSync(moduleId, "utf8").match(runs)?.length ?? 0;
-  return moduleId.includes("/engine/") ? 1000 + count : count;
+  return /\/engine\/|-matrix\./.test(moduleId) ? 1000 + count : count;
 }
 
 const { asOf } = require("./local/engine/as-of.ts", import.meta.url) as typeof import("./local/engine/as-of.js");
