@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import * as fs from "node:fs";
 import * as path from "node:path";
-import { parseDocument, type Document } from "yaml";
+import { type Document, parse, parseDocument } from "yaml";
 import type { LocalCloud } from "../../local/cloud";
 import { supervisor } from "../../local/cloud/supervise";
 import type { Engine } from "../../local/engine";
@@ -137,6 +137,12 @@ export function shell(
 /** The stamps that the pages begin with are of this day, and `npm run rotate` adds today's. */
 const PAGES_DAY = "2026-11-20";
 
+/** What a stack file says of a credential's stamps, in either form. */
+interface Listed {
+  generations?: unknown[];
+  generation?: unknown;
+}
+
 /** A clock on which what is added is told from what was there: TEST_TODAY may be the pages' own day. */
 function laterThanThePages(): NodeJS.ProcessEnv {
   const today = new Date(machineNow() + shiftDays() * 86_400_000).toISOString().slice(0, 10);
@@ -226,8 +232,12 @@ export class Reader {
 
   /** The day that `npm run rotate` has added to the file; that of the clock may have changed since. */
   today(name: string): string {
-    const list = this.read(name).match(/\d{4}-\d\d-\d\d/g) ?? [];
-    return list.filter((stamp) => stamp > PAGES_DAY).sort()[0] ?? "";
+    const { config } = parse(this.read(name)) as { config: Record<string, Record<string, Listed>> };
+    const stamps = Object.values(config["rollover:credentials"] ?? {}).flatMap(
+      ({ generations = [], generation = [] }) => [generations, generation].flat(),
+    );
+    const days = stamps.map((stamp) => String(stamp).slice(0, "2026-11-20".length));
+    return days.filter((day) => day > PAGES_DAY).sort()[0] ?? "";
   }
 
   /** The changed lines of a printed diff, with the page's day for today. */

@@ -68,6 +68,12 @@ describe("a credential", () => {
     expect(due(["2026-01-01", "2026-02-10"], "2026-02-17").stale).toEqual(["2026-02-10"]);
   });
 
+  it("is rolled after the overlap, also that of the one which it was rolled back from", () => {
+    const policy = policyOf(30, 20, 9);
+    expect(due(["2026-03-01"], "2026-03-19", policy).rollOn).not.toBe("2026-03-28");
+    expect(due(["2026-03-01", "2026-03-18"], "2026-03-19", policy).rollOn).toBe("2026-03-28");
+  });
+
   it("is overdue by a stamp that is more than a day ahead, whose age nobody knows", () => {
     expect(due(["2026-02-02"], "2026-02-01")).toMatchObject({ status: "fine", inFuture: [] });
     expect(due(["2026-02-03"], "2026-02-01")).toMatchObject({ status: "overdue", inFuture: ["2026-02-03"] });
