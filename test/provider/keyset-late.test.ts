@@ -35,7 +35,7 @@ afterAll(async () => {
 });
 
 async function withUrl(holder: Holder, stamps: string[], text: string, forgets = false): Promise<void> {
-  const { secrets, generations } = await holder.inputs(stamps);
+  const { secrets, generations } = holder.inputs(stamps);
   const held = { ...(JSON.parse(generations) as object), "rounds-db": [{ stamp: a, tag: `tag-${text}` }] };
   const change = { secrets: { ...secrets, DATABASE_URL: text }, generations: JSON.stringify(held), withinMs: 1500 };
   await holder.up(stamps, { forgets, change });

@@ -54,7 +54,7 @@ const short = (sequence: string[]) => sequence.map((set) => set.replaceAll("2026
 describe("the URL of a database that changes beside a keyset", () => {
   /** One update that delivers these generations, and this URL. */
   async function withUrl(holder: Holder, stamps: string[], url: string, forgets = false): Promise<void> {
-    const { secrets, generations } = await holder.inputs(stamps);
+    const { secrets, generations } = holder.inputs(stamps);
     const held = { ...(JSON.parse(generations) as object), "rounds-db": [{ stamp: a, tag: `tag-${url}` }] };
     const change = { secrets: { ...secrets, DATABASE_URL: url }, generations: JSON.stringify(held) };
     await holder.up(stamps, { change, forgets });
@@ -151,7 +151,7 @@ describe("a previous key is not dropped at once", () => {
     // What a verifier has recorded is this much older than the change.
     await pause(300);
     const begun = Date.now();
-    await holder.up([b, a], { ...signs, change: { delivery: "begins to sign" } });
+    await holder.up([b, a], { ...signs, intent: "begins to sign" });
     const { since, superseded } = holder.olds?.activations[credential] ?? {};
     expect(Date.parse(since ?? "")).toBeGreaterThanOrEqual(begun);
     expect(Date.parse(superseded?.[holder.key(a).tag] ?? "")).toBeGreaterThanOrEqual(begun);
@@ -209,8 +209,8 @@ describe("a new key does not sign", () => {
 describe("a refusal names a way out, and that one goes", () => {
   it("where another credential takes over the name of a keyset's secret", async () => {
     const holder = await holds({ maxTokenAgeMs: LONG }).through([a]);
-    const rename = async (atOnce: boolean): Promise<Partial<Inputs>> => {
-      const { keysets, generations } = await holder.inputs([c], {}, { atOnce });
+    const rename = (atOnce: boolean): Partial<Inputs> => {
+      const { keysets, generations } = holder.inputs([c], {}, { atOnce });
       const renamed = (by: Record<string, unknown>) => ({ "other-signing": by[credential] });
       return {
         keysets: renamed(keysets) as Inputs["keysets"],
@@ -218,12 +218,12 @@ describe("a refusal names a way out, and that one goes", () => {
       };
     };
     holder.watch();
-    expect(await refusal(holder.up([c], { change: await rename(false) }))).toBe(
+    expect(await refusal(holder.up([c], { change: rename(false) }))).toBe(
       `JWT_KEYS of the Worker keyset holds the keys of ${credential}, and would get those of other-signing: every token that was signed so far would be refused. ` +
         `Nothing was changed. Keep the name ${credential}, or deliver other-signing under another name; in an emergency write \`generation\` in place of \`generations\`.`,
     );
     expect(holder.held).toEqual([]);
-    await holder.up([c], { change: await rename(true) });
+    await holder.up([c], { change: rename(true) });
     expect(short(holder.sequence())).toEqual(["3<3"]);
   });
 
@@ -237,8 +237,8 @@ describe("a refusal names a way out, and that one goes", () => {
         `Write them as they were, and declare a second credential for the other; in an emergency \`generation: ${b}\` drops it at once, and every token that it signed.`,
     );
     expect(holder.held).toEqual([]);
-    const { secrets, keysets, generations } = await holder.inputs([b, a]);
-    const second = await holds(dual, "changed").inputs([c]);
+    const { secrets, keysets, generations } = holder.inputs([b, a]);
+    const second = holds(dual, "changed").inputs([c]);
     const both = (one: string, other: string) =>
       JSON.stringify({ ...(JSON.parse(one) as object), second: (JSON.parse(other) as Inputs["keysets"])[credential] });
     const change = {

@@ -48,7 +48,7 @@ describe("what a Worker is handed", () => {
   it("is everything else already with the announcement, and the probe says so", async () => {
     const holder = await holds().watch().through([a]);
     const others = { OTHER: "second" };
-    const { secrets, generations } = await holder.inputs([b, a]);
+    const { secrets, generations } = holder.inputs([b, a]);
     const held = JSON.stringify({ ...(JSON.parse(generations) as object), other: [{ stamp: b, tag: "other-tag" }] });
     const seen: string[] = [];
     cf.onCall(({ phase, method }) => {
@@ -82,9 +82,8 @@ describe("what a Worker is handed", () => {
 
   it("is announced too on a Worker whose state is of before there were keysets", async () => {
     const holder = holds({ maxTokenAgeMs: LONG });
-    const before = await holder.up([], { change: { secrets: { OTHER: "x" }, generations: "{}", keysets: {} } });
-    const added = ["keysets", "signers", "activations"];
-    holder.olds = Object.fromEntries(Object.entries(before).filter(([key]) => !added.includes(key))) as typeof before;
+    await holder.up([], { change: { secrets: { OTHER: "x" }, generations: "{}", keysets: {} } });
+    holder.without(["keysets", "signers", "activations"]);
     holder.watch();
     await holder.through([a], [b, a]);
     expect(short(holder.sequence())).toEqual(["1<1", "1<1,2", "2<1,2"]);
@@ -100,8 +99,9 @@ describe("a Worker that somebody rolled back", () => {
     // Its upload again, as the API asks for: the newest version is deployed, with the secrets of the old one.
     const again = await cf.upload(holder.script, { secrets: cf.state(holder.script).secrets });
     await cf.deploy(holder.script, again);
+    await holder.refresh();
     holder.watch().record();
-    await holder.up([b, a], { change: { delivery: "after a refresh found it" } });
+    await holder.up([b, a]);
     expect(short(holder.sequence())).toEqual(["1<1", "1<1,2", "2<1,2"]);
     holder.expectSafe();
   });
@@ -151,7 +151,7 @@ describe("a key is dropped", () => {
       for (const secret of [holder.key(stamp).hex, holder.text(stamp), holder.token])
         expect(text).not.toContain(secret);
     // Another edit of the same Worker is none of its business.
-    await holder.up([b, a], { change: { delivery: "another" } });
+    await holder.up([b, a], { intent: "another" });
     expect(holder.alerts).toHaveLength(1);
   });
 

@@ -1,6 +1,6 @@
 /**
- * A Worker of the local cloud, its keyset, and an engine that is only what a test needs of one: it keeps the outputs of an update
- * that succeeded, and nothing of one that failed. Every set of secrets that the Worker was ever handed is recorded, and judged.
+ * A Worker of the local cloud and its keyset, on the small engine: the intent of a delivery, then the delivery. Every set of secrets
+ * that the Worker was ever handed is recorded, and judged.
  */
 import { randomBytes } from "node:crypto";
 import { expect } from "vitest";
@@ -11,6 +11,7 @@ import { type Inputs, type Outputs, workerSecretSet } from "../../components/clo
 import type { ConsumerRecord } from "../../components/credential";
 import { type Key, keySetText } from "../../components/rotation/key-texts";
 import type { LocalCloudflare } from "../../local/cloud/cloudflare";
+import { listed, SmallEngine, untyped } from "../support/small-engine";
 
 export const credential = "rounds-signing";
 
@@ -48,8 +49,13 @@ export class Holder {
   /** Every set since the first delivery, in order. */
   readonly held: Held[] = [];
   readonly alerts: string[] = [];
-  olds: Outputs | undefined;
-  private intended: Intended | undefined;
+  private api: CloudflareApi;
+  /** Set where the engine dies as soon as the delivery is done: it is then in no state. */
+  private forgets = false;
+  private readonly engine = new SmallEngine({
+    providerOf: (urn) =>
+      urn === "intent" ? untyped(workerDelivery(new DyingApi(this.cf), [])) : untyped(this.deliverer()),
+  });
   private readonly keys = new Map<string, Key & { tag: string }>();
   readonly token = randomBytes(20).toString("hex");
 
@@ -58,7 +64,20 @@ export class Holder {
     readonly spec: Partial<KeysetSpec> = {},
     readonly script = "rounds-api",
     readonly change: Partial<Inputs> = {},
-  ) {}
+  ) {
+    this.api = new DyingApi(cf);
+  }
+
+  /** What state holds of the delivery. */
+  get olds(): Outputs | undefined {
+    return this.engine.state.find(({ urn }) => urn === "delivery")?.outputs as Outputs | undefined;
+  }
+
+  /** Takes names of outputs out of state, as an earlier version of Rollover has left it. */
+  without(names: string[]): void {
+    const outputs = Object.fromEntries(Object.entries(this.olds ?? {}).filter(([name]) => !names.includes(name)));
+    this.engine.state = this.engine.state.map((kept) => (kept.urn === "delivery" ? { ...kept, outputs } : kept));
+  }
 
   /** Begins to record what the script is handed; one Holder a script at a time. */
   watch(): this {
@@ -103,8 +122,8 @@ export class Holder {
     return this.spec.shape === "dual" ? hex : Buffer.from(hex, "hex").toString("base64url");
   }
 
-  /** What one `pulumi up` with these generations hands to the provider. */
-  async inputs(stamps: string[], change: Partial<Inputs> = {}, spec: Partial<KeysetSpec> = {}): Promise<Inputs> {
+  /** What one `pulumi up` with these generations hands to the provider, but the intent. */
+  inputs(stamps: string[], change: Partial<Inputs> = {}, spec: Partial<KeysetSpec> = {}): Inputs {
     const keys = stamps.map((stamp) => this.key(stamp));
     const full: KeysetSpec = {
       ...{ kind: "signing-keyset", shape: "keyset", atOnce: false, maxTokenAgeMs: 1000, drainMs: 0 },
@@ -118,7 +137,6 @@ export class Holder {
     const secrets = names.flatMap((name, at): [string, string][] =>
       texts[at] === undefined ? [] : [[name, texts[at]]],
     );
-    const { delivery, touched } = await this.intend(stamps, names);
     return {
       ...{ worker: this.script, script: this.script, accountId: this.cf.accountId, probe: this.probe },
       ...{ token: this.token, answers: 3, withinMs: 5000, settleMs: 0, settles: [] },
@@ -127,49 +145,71 @@ export class Holder {
       keysets: { [credential]: full },
       signers: {},
       verifiers: {},
-      ...{ delivery, touched },
+      ...{ delivery: "", touched: [] },
       ...this.change,
       ...change,
     };
   }
 
-  /** As the resource before it does, in state before a delivery begins: another nonce for each intent. */
-  private async intend(stamps: string[], names: string[]): Promise<Intended> {
-    const provider = workerDelivery(new DyingApi(this.cf), []);
-    const news = { worker: this.script, script: this.script, intent: stamps.join(), names };
-    if (this.intended?.intent === news.intent) return this.intended;
-    const done = this.intended
-      ? await provider.update?.(this.script, this.intended, news)
-      : await provider.create(news);
-    const intended = done?.outs as Intended;
-    this.intended = intended;
-    return intended;
-  }
-
-  /** One `pulumi up`. Its outputs are kept only where it succeeds, and where nobody `forgets` them. */
+  /** One `pulumi up`. Where its engine `forgets`, it dies the moment the delivery is done. */
   async up(
     stamps: string[],
     {
       api = new DyingApi(this.cf),
       forgets = false,
+      intent: intended = stamps.join(),
       change = {},
       spec = {},
-    }: { api?: CloudflareApi; forgets?: boolean; change?: Partial<Inputs>; spec?: Partial<KeysetSpec> } = {},
-  ): Promise<Outputs> {
-    const news = await this.inputs(stamps, change, spec);
-    const provider = workerSecretSet(
-      api,
-      [],
-      () => undefined,
-      (line) => {
-        this.alerts.push(line);
-        return Promise.resolve();
-      },
+    }: {
+      api?: CloudflareApi;
+      forgets?: boolean;
+      intent?: string;
+      change?: Partial<Inputs>;
+      spec?: Partial<KeysetSpec>;
+    } = {},
+  ): Promise<void> {
+    [this.api, this.forgets] = [api, forgets];
+    const news = this.inputs(stamps, change, spec);
+    // Another intent is another delivery, also of the same stamps.
+    const intent = { worker: this.script, script: this.script, intent: intended, names: namesIn(news) };
+    const { failed } = await this.engine.up(
+      listed([
+        { name: "intent", inputs: () => intent },
+        {
+          name: "delivery",
+          after: ["intent"],
+          inputs: (outputsOf) => {
+            const { delivery, touched } = outputsOf("intent") as unknown as Intended;
+            return { ...news, delivery, touched };
+          },
+        },
+      ]),
     );
-    const done = this.olds ? await provider.update?.(this.script, this.olds, news) : await provider.create(news);
-    const outs = done?.outs as Outputs;
-    if (!forgets) this.olds = outs;
-    return outs;
+    const [error] = failed.values();
+    if (error) throw error;
+  }
+
+  /** `pulumi refresh`. */
+  refresh(): Promise<void> {
+    return this.engine.refresh();
+  }
+
+  /** The delivery's provider, as the update that runs has it. */
+  private deliverer(): object {
+    const alert = (line: string) => {
+      this.alerts.push(line);
+      return Promise.resolve();
+    };
+    const provider = workerSecretSet(this.api, [], () => undefined, alert);
+    if (!this.forgets) return provider;
+    const dying =
+      <A extends unknown[], R>(call: (...args: A) => Promise<R>) =>
+      async (...args: A): Promise<R> => {
+        const done = await call(...args);
+        this.engine.die();
+        return done;
+      };
+    return { ...provider, create: dying(provider.create), ...(provider.update && { update: dying(provider.update) }) };
   }
 
   /** A Worker that holds `lists` in turn, each one `up` later than the one before, all of it attested. */
@@ -198,6 +238,11 @@ export class Holder {
         expect(later.verifies, `a set within ${maxTokenAgeMs} ms in ${this.sequence().join(" ")}`).toContain(set.signs);
     });
   }
+}
+
+/** The secrets that a keyset stands in, also where there are fewer keys than names. */
+function namesIn({ keysets }: Inputs): string[] {
+  return Object.values(keysets).flatMap(({ as, alsoAs }) => (alsoAs === "" ? [as] : [as, alsoAs]));
 }
 
 /** Reads the secrets as a Worker does: either shape. */
