@@ -10,6 +10,7 @@ import type { Admin } from "../../components/postgres/retire";
 import { connected, PostgresError } from "../../components/postgres/sql";
 import { type LocalPostgres, startPostgres } from "../../local/cloud/postgres";
 import { type Gate, type PostgresProxy, startPostgresProxy } from "../../local/crash-proxy";
+import { oneResource } from "../support/one-resource";
 
 export type Logins = Awaited<ReturnType<typeof startLogins>>;
 
@@ -61,14 +62,8 @@ export async function startLogins() {
     };
   }
   const create = async (inputs: Inputs): Promise<Outputs> => (await provider().create(inputs)).outs as Outputs;
-  async function update(olds: Outputs, inputs: Inputs): Promise<Outputs> {
-    const { update: change } = provider();
-    if (!change) throw new Error("the provider has no update");
-    return (await change(`${olds.login}:${olds.tag}`, olds, inputs)).outs as Outputs;
-  }
-  async function replacesOf(olds: Outputs, inputs: Inputs): Promise<string[]> {
-    return (await provider().diff?.(`${olds.login}:${olds.tag}`, olds, inputs))?.replaces ?? [];
-  }
+  /** A login that an engine has in state, updates of which begin with none. */
+  const start = () => oneResource<Inputs, Outputs>(() => provider());
   /** What it says of itself to whoever records it. */
   async function remove(outs: Outputs): Promise<unknown> {
     return provider().delete(`${outs.login}:${outs.tag}`, outs);
@@ -165,8 +160,7 @@ export async function startLogins() {
     sql,
     news,
     create,
-    update,
-    replacesOf,
+    start,
     remove,
     acts,
     commentOf,

@@ -9,7 +9,8 @@ import { askToken } from "../../components/turso/data";
 import type { Inputs, Outputs } from "../../components/turso/turso-token.provider";
 import { close } from "../../local/cloud/faults";
 import { callTurso } from "../../local/cloud/turso/client";
-import { applied, must, setBlock, startUpdates, tokenInputs, tokensBy, type Updates } from "./turso-updates";
+import { oneResource } from "../support/one-resource";
+import { must, setBlock, startUpdates, tokenInputs, tokensBy, type Updates } from "./turso-updates";
 
 const rounds = "database:rounds";
 let on: Updates;
@@ -23,7 +24,7 @@ afterEach(() => setBlock(on.turso, "rounds", { block_reads: false, block_writes:
 
 describe("a token", () => {
   const api = (organization = "acme") => new TursoApi({ ...on.turso, organization }, on.turso.platformToken, 1500);
-  const create = async (inputs: Inputs): Promise<Outputs> => applied(tokensBy(api()), undefined, inputs);
+  const create = async (inputs: Inputs) => (await tokensBy(api()).create(inputs)).outs as Outputs;
   const remove = (props: Outputs, by = api()) => must(tokensBy(by).delete)("id", props);
   const inputsOf = (key: string) => tokenInputs(key, { rounds: "default", notes: "default" });
 
@@ -55,26 +56,25 @@ describe("a token", () => {
 
   it("that could not be proven, however often it was tried, is one token; and one more after an invalidation", async () => {
     await setBlock(on.turso, "rounds", { block_reads: true });
-    const [provider, inputs, before] = [tokensBy(api()), inputsOf(rounds), on.turso.tokensMinted().length];
-    const tryThrice = async (work: () => Promise<unknown>, after: Inputs): Promise<Outputs> => {
-      const failed: unknown = await work().catch((error: unknown) => error);
-      // What the engine keeps of an error that carries it.
-      const { properties } = failed as { properties: Outputs };
-      expect(properties).toMatchObject({ proven: false, jwt: on.turso.tokensMinted().at(-1) });
-      for (let update = 0; update < 2; update++)
-        await expect(applied(provider, properties, after)).rejects.toThrow("blocks reads or writes");
-      return properties;
+    const token = oneResource<Inputs, Outputs>(() => tokensBy(api()));
+    const [inputs, before] = [inputsOf(rounds), on.turso.tokensMinted().length];
+    const tryThrice = async (news: Inputs): Promise<void> => {
+      for (let update = 0; update < 3; update++) {
+        await expect(token.up(news)).rejects.toThrow("blocks reads or writes");
+        expect(token.kept()).toMatchObject({ proven: false, jwt: on.turso.tokensMinted().at(-1) });
+        await token.refresh();
+      }
     };
-    const first = await tryThrice(() => provider.create(inputs), inputs);
+    await tryThrice(inputs);
     expect(on.turso.tokensMinted()).toHaveLength(before + 1);
 
     expect(await callTurso(on.turso, "POST", "databases/rounds/auth/rotate")).toMatchObject({ status: 200 });
     const news = { ...inputs, mark: "after it" };
-    const second = await tryThrice(() => applied(provider, first, news), news);
+    await tryThrice(news);
     expect(on.turso.tokensMinted()).toHaveLength(before + 2);
     await setBlock(on.turso, "rounds", { block_reads: false });
-    const proven = await applied(provider, second, news);
-    expect(proven).toMatchObject({ proven: true, jwt: second.jwt, replaced: [] });
+    const { jwt } = token.kept();
+    expect(await token.up(news)).toMatchObject({ proven: true, jwt, replaced: [] });
     expect(on.turso.tokensMinted()).toHaveLength(before + 2);
   });
 
@@ -89,13 +89,13 @@ describe("a token", () => {
   });
 
   it("that becomes current again is proven with what it was minted with, not with what config says by now", async () => {
-    const provider = tokensBy(api());
-    const minted = await create(inputsOf(rounds));
+    const token = oneResource<Inputs, Outputs>(() => tokensBy(api()));
+    const minted = await token.up(inputsOf(rounds));
     const { minting } = minted;
     const narrowed: Inputs = { ...inputsOf(rounds), minting: { ...minting, authorization: "read-only" } };
-    const previous = await applied<Inputs, Outputs>(provider, minted, { ...narrowed, place: "previous" });
+    await token.up({ ...narrowed, place: "previous" });
     on.events();
-    const again = await applied<Inputs, Outputs>(provider, previous, { ...narrowed, place: "current" });
+    const again = await token.up(narrowed);
     expect(again).toMatchObject({ place: "current", proven: true, failure: "", jwt: minted.jwt, tag: minted.tag });
     expect(on.events()).toEqual([]);
   });

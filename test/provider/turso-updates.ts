@@ -1,11 +1,10 @@
 /**
- * For tests of Turso's CRUD without the engine: a local Turso, and updates as the engine would make them: canaries, invalidation,
- * then tokens, each from the state that the one before left, and only where its diff asks for it.
+ * For tests of Turso's CRUD without the real engine: a local Turso, and updates on the small engine, of canaries, of the invalidation
+ * and of one token a target, each made of what those before it gave.
  */
-import type * as pulumi from "@pulumi/pulumi";
 import type { TursoTarget } from "../../components/rotation/model";
 import { TursoApi } from "../../components/turso/api";
-import { type Asked, groupOf, keyOf, type Targets } from "../../components/turso/targets";
+import { type Asked, groupOf, keyOf } from "../../components/turso/targets";
 import { mintedHere, type Outputs as Canaries, tursoCanary } from "../../components/turso/turso-canary.provider";
 import { type Outputs as Invalidations, tursoInvalidation } from "../../components/turso/turso-invalidation.provider";
 import {
@@ -15,26 +14,23 @@ import {
 } from "../../components/turso/turso-token.provider";
 import { type LocalTurso, startTurso } from "../../local/cloud/turso";
 import { callTurso } from "../../local/cloud/turso/client";
+import { type Listed, listed, type Register, SmallEngine, untyped } from "../support/small-engine";
 
-type Provider<I, O> = pulumi.dynamic.ResourceProvider<I, O>;
+/** By target `group:NAME` or `database:NAME`, its stamp, or how long an incident's tokens work. */
+type Asking = Record<string, string | { readOnly: string }>;
 
 export interface Updates {
   turso: LocalTurso;
-  /** By target. */
-  tokens: Record<string, Token>;
+  /** By target, what state holds. */
+  readonly tokens: Record<string, Token>;
   invalidation: () => Invalidations;
-  /**
-   * An update of this config: by target `group:NAME` or `database:NAME`, its stamp, or how long an incident's tokens work. Databases
-   * that are `left` have no entry any more, nor have their tokens.
-   */
-  up(asked: Record<string, string | { readOnly: string }>, left?: string[]): Promise<void>;
-  /** As far as a run gets that is killed before it calls `auth/rotate`; the next update is another process's. */
-  upToCanaries(asked: Record<string, string | { readOnly: string }>): Promise<void>;
-  /** The next update is another process's. */
-  restarted(): void;
+  /** An update of this config. Databases that are `left` have no entry any more, nor have their tokens. Rejects where a step fails. */
+  up(asked: Asking, left?: string[]): Promise<void>;
+  /** Such an update whose engine is killed once its canaries are in state, before it calls `auth/rotate`. */
+  upToCanaries(asked: Asking): Promise<void>;
   /** With which platform token Turso is called from now on. */
   callWith(platformToken: string): void;
-  /** Deletes the invalidation and its canaries, as when config no longer declares the organisation. */
+  /** An update of a config that declares none of it any more, and leaves the tokens behind. */
   remove(): Promise<void>;
   refresh(): Promise<void>;
   /** What Turso did since the last time that this was asked: `rotate group default`. */
@@ -45,19 +41,20 @@ export interface Updates {
 /** Tokens of these targets are minted when this returns. */
 export async function startUpdates(databases: Record<string, { group: string }>, targets: string[]): Promise<Updates> {
   const turso = await startTurso({ databases });
-  const by = (platformToken: string) => {
-    const api = new TursoApi(turso, platformToken, 1500);
-    return { canary: tursoCanary(api, () => undefined), invalidation: tursoInvalidation(api), token: tokensBy(api) };
-  };
-  let providers = by(turso.platformToken);
   const groups = [...new Set(Object.values(databases).map(({ group }) => group))];
   const inGroups = Object.fromEntries(Object.entries(databases).map(([name, { group }]) => [name, group]));
-  const state: { canaries?: Canaries; invalidation?: Invalidations } = {};
-  const tokens: Record<string, Token> = {};
+  let { platformToken } = turso;
+  let abandon: string[] = [];
   let seen = 0;
+  const engine = new SmallEngine({
+    providerOf(urn) {
+      const api = new TursoApi(turso, platformToken, 1500);
+      if (urn === "canary") return untyped(tursoCanary(api, () => undefined));
+      return untyped(urn === "invalidation" ? tursoInvalidation(api) : tokensBy(api, abandon));
+    },
+  });
 
-  type Asking = Parameters<Updates["up"]>[0];
-  const same = (asked: Asking, left: string[]): Targets & { organization: string } => ({
+  const sameOf = (asked: Asking, left: string[]) => ({
     organization: turso.organization,
     groups,
     databases: Object.fromEntries(Object.entries(inGroups).filter(([name]) => !left.includes(name))),
@@ -68,52 +65,65 @@ export async function startUpdates(databases: Record<string, { group: string }>,
       ]),
     ),
   });
-  const upToCanaries = async (asked: Asking, left: string[]): Promise<Canaries> =>
-    (state.canaries = await applied(providers.canary, state.canaries, { ...same(asked, left), needs: [] }));
-  const up: Updates["up"] = async (asked, left = []) => {
-    const { canaries, failures: unwatched, before, edit } = await upToCanaries(asked, left);
-    const news = { ...same(asked, left), canaries, unwatched, before, edit };
-    const { standing } = (state.invalidation = await applied(providers.invalidation, state.invalidation, news));
+  const canaryOf = (asked: Asking, left: string[] = []): Listed => ({
+    name: "canary",
+    // Of no scope: a call that lacks one is to be met by what makes it, not by the check.
+    inputs: () => ({ ...sameOf(asked, left), needs: [] }),
+  });
+  const invalidationOf = (asked: Asking, left: string[]): Listed => ({
+    name: "invalidation",
+    after: ["canary"],
+    inputs(outputsOf) {
+      const { canaries, failures: unwatched, before, edit } = outputsOf("canary") as unknown as Canaries;
+      return { ...sameOf(asked, left), canaries, unwatched, before, edit };
+    },
+  });
+  const tokenOf = (key: string): Listed => ({
+    name: key,
+    after: ["invalidation"],
+    inputs(outputsOf) {
+      const { standing } = outputsOf("invalidation") as unknown as Invalidations;
+      return { ...tokenInputs(key, inGroups), ...standing[key] };
+    },
+  });
+  /** Each update is another process's. */
+  const run = async (program: (register: Register) => Promise<void>): Promise<void> => {
+    mintedHere.clear();
+    const { failed } = await engine.up(program);
+    const [error] = failed.values();
+    if (error) throw error;
+  };
+  const up: Updates["up"] = (asked, left = []) => {
     const live = targets.filter((key) => !left.some((name) => key === `database:${name}`));
-    await Promise.all(
-      live.map(async (key) => {
-        tokens[key] = await applied(providers.token, tokens[key], { ...tokenInputs(key, inGroups), ...standing[key] });
-      }),
-    );
+    return run(listed([canaryOf(asked, left), invalidationOf(asked, left), ...live.map(tokenOf)]));
   };
   await up({});
   return {
     turso,
-    tokens,
+    get tokens() {
+      const found = engine.state.filter(({ urn }) => targets.includes(urn));
+      return Object.fromEntries(found.map(({ urn, outputs }) => [urn, outputs as unknown as Token]));
+    },
     invalidation() {
-      if (!state.invalidation) throw new Error("there was no update yet");
-      return state.invalidation;
+      const found = engine.state.find(({ urn }) => urn === "invalidation");
+      if (!found) throw new Error("there is none in state");
+      return found.outputs as unknown as Invalidations;
     },
     up,
-    async upToCanaries(asked) {
-      await upToCanaries(asked, []);
-      mintedHere.clear();
-    },
-    restarted() {
-      mintedHere.clear();
-    },
-    callWith(platformToken) {
-      providers = by(platformToken);
+    upToCanaries: (asked) =>
+      run(async (register) => {
+        await listed([canaryOf(asked)])(register);
+        engine.die();
+      }),
+    callWith(token) {
+      platformToken = token;
     },
     async remove() {
-      if (!state.invalidation || !state.canaries) throw new Error("there was no update yet");
-      await must(providers.invalidation.delete)("id", state.invalidation);
-      await must(providers.canary.delete)("id", state.canaries);
-      delete state.invalidation;
-      delete state.canaries;
+      abandon = targets.map((key) => tokenInputs(key, inGroups).credential);
+      await run(listed([]));
+      abandon = [];
     },
-    async refresh() {
-      for (const [key, props] of Object.entries(tokens)) {
-        const read = await must(providers.token.read)(key, props);
-        if (!read.props) throw new Error(`the token of ${key} is gone`);
-        tokens[key] = read.props;
-      }
-    },
+    refresh: () => engine.refresh(),
     events() {
       const since = turso.events().slice(seen);
       seen += since.length;
@@ -123,8 +133,8 @@ export async function startUpdates(databases: Record<string, { group: string }>,
   };
 }
 
-export function tokensBy(api: TursoApi): Provider<TokenInputs, Token> {
-  return tursoToken(api, [], () => undefined);
+export function tokensBy(api: TursoApi, abandon: string[] = []): ReturnType<typeof tursoToken> {
+  return tursoToken(api, abandon, () => undefined);
 }
 
 /** The inputs of a token that may do everything, current, with nothing invalidated yet. */
@@ -143,18 +153,6 @@ export function tokenInputs(key: string, databases: Record<string, string>): Tok
     mark: "",
     readOnly: "",
   };
-}
-
-/** Creates it, or updates it where its diff says so. */
-export async function applied<I, O extends I>(provider: Provider<I, O>, olds: O | undefined, news: I): Promise<O> {
-  if (!olds) return outsOf(await provider.create(news));
-  const { changes } = await must(provider.diff)("id", olds, news);
-  return changes === true ? outsOf(await must(provider.update)("id", olds, news)) : olds;
-}
-
-function outsOf<O>({ outs }: { outs?: O }): O {
-  if (outs === undefined) throw new Error("the provider gave no outputs");
-  return outs;
 }
 
 export function must<T>(method: T | undefined): T {

@@ -4,6 +4,7 @@
 // that HashiCorp's Vault answers as the local one.
 import { describe, expect, it } from "vitest";
 import type { Inputs, Outputs } from "../../components/vault/vault-key.provider";
+import { oneResource } from "../support/one-resource";
 import {
   at,
   backup,
@@ -28,9 +29,7 @@ const unknown = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 describe("a key's backup in Vault", () => {
   useVault();
 
-  const refresh = async (outs: Outputs) => (await provider().read?.("id", outs))?.props as Outputs;
-  const diff = (olds: Outputs, news: Inputs) => provider().diff?.("id", olds, news);
-  const update = async (olds: Outputs, news: Inputs) => (await provider().update?.("id", olds, news))?.outs as Outputs;
+  const start = () => oneResource<Inputs, Outputs>(() => provider());
 
   describe("the preview", () => {
     it("passes for a key that is not minted yet, for one that is, and for what a crashed run wrote", async () => {
@@ -56,11 +55,11 @@ describe("a key's backup in Vault", () => {
     });
 
     it("asks nothing where nothing is to be written, so that a Vault that is down stops no other work", async () => {
-      const outs = await create();
+      const one = start();
+      await one.up(inputs());
       vault.seal(true);
       vault.calls.length = 0;
-      expect(await check(inputs(), inputs())).toEqual([]);
-      expect(await diff(outs, inputs())).toEqual({ changes: false, replaces: [] });
+      expect(await one.preview(inputs())).toBeUndefined();
       expect(vault.calls).toEqual([]);
     });
 
@@ -95,7 +94,8 @@ describe("a key's backup in Vault", () => {
       async (change) => {
         const outs = await create();
         const given = { key, ...change };
-        expect(await diff(outs, inputs(given))).toEqual({ changes: true, replaces: Object.keys(change) });
+        const diff = await provider().diff?.("id", outs, inputs(given));
+        expect(diff).toEqual({ changes: true, replaces: Object.keys(change) });
       },
     );
 
@@ -110,17 +110,19 @@ describe("a key's backup in Vault", () => {
           text("Put the stamp back under `restore`"),
         );
       expect(await check(inputs({ key: unknown }), inputs())).toEqual([]);
+      const one = start();
+      await one.up(inputs());
+      await expect(one.preview(inputs({ key: other }))).rejects.toThrow("which never changes");
     });
 
     it("from a key to a restore of it keeps the key, and asks nothing", async () => {
-      const outs = await create();
-      const news = inputs({ restore: true });
-      expect(await check(news, inputs())).toEqual([]);
-      expect(await diff(outs, news)).toEqual({ changes: true, replaces: [] });
+      const one = start();
+      await one.up(inputs());
       vault.calls.length = 0;
-      const after = await update(outs, news);
-      expect(after).toEqual({ ...news, key, drift: [] });
-      expect(await diff(after, news)).toEqual({ changes: false, replaces: [] });
+      const news = inputs({ restore: true });
+      expect(await one.preview(news)).toBe("update it");
+      expect(await one.up(news)).toEqual({ ...news, key, drift: [] });
+      expect(await one.preview(news)).toBeUndefined();
       expect(vault.calls).toEqual([]);
     });
   });
@@ -130,51 +132,61 @@ describe("a key's backup in Vault", () => {
       ["delete", "was deleted"],
       ["destroy", "was destroyed"],
     ] as const)("finds what Vault did (%s), and the next update writes it again", async (how, text) => {
-      const outs = await create();
-      expect(await refresh(outs)).toEqual(outs);
+      const one = start();
+      const outs = await one.up(inputs());
+      await one.refresh();
+      expect(one.kept()).toEqual(outs);
       vault.change(how, at(), [1]);
-      const drifted = await refresh(outs);
-      expect(drifted).toEqual({ ...outs, drift: [`the backup ${at()} ${text}`] });
-      expect(await diff(drifted, inputs())).toEqual({ changes: true, replaces: [] });
-      expect(await update(drifted, inputs())).toEqual(outs);
+      await one.refresh();
+      expect(one.kept()).toEqual({ ...outs, drift: [`the backup ${at()} ${text}`] });
+      expect(await one.preview(inputs())).toBe("update it");
+      expect(await one.up(inputs())).toEqual(outs);
       expect(stored().at(-1)).toEqual(backup);
-      expect(await refresh(outs)).toEqual(outs);
+      await one.refresh();
+      expect(one.kept()).toEqual(outs);
     });
 
     it("finds a secret that is gone with its metadata, also for a restored key", async () => {
       await create();
-      const outs = await create({ restore: true });
+      const one = start();
+      const outs = await one.up(inputs({ restore: true }));
       await fetch(`${vault.address}/v1/secret/metadata/${at().slice("secret/".length)}`, {
         method: "DELETE",
         headers: { "x-vault-token": vault.token },
       });
-      const drifted = await refresh(outs);
-      expect(drifted).toEqual({ ...outs, drift: [`the backup ${at()} is missing`] });
-      expect(await update(drifted, inputs({ restore: true }))).toEqual(outs);
+      await one.refresh();
+      expect(one.kept()).toEqual({ ...outs, drift: [`the backup ${at()} is missing`] });
+      expect(await one.up(inputs({ restore: true }))).toEqual(outs);
       expect(stored()).toEqual([backup]);
     });
 
     it("finds another key, which the update does not overwrite", async () => {
-      const outs = await create();
+      const one = start();
+      const outs = await one.up(inputs());
       await put({ ...backup, key: other });
-      const drifted = await refresh(outs);
-      expect(drifted).toEqual({ ...outs, drift: [`the backup ${at()} holds another key`] });
-      expect(await failure(update(drifted, inputs()))).toBe(taken());
+      await one.refresh();
+      const drifted = { ...outs, drift: [`the backup ${at()} holds another key`] };
+      expect(one.kept()).toEqual(drifted);
+      expect(await failure(one.up(inputs()))).toBe(taken());
+      expect(one.kept()).toEqual(drifted);
       expect(stored()).toEqual([backup, { ...backup, key: other }]);
     });
 
     it("fails while Vault is down, and forgets nothing", async () => {
-      const outs = await create();
+      const one = start();
+      const outs = await one.up(inputs());
       vault.seal(true);
-      expect(await failure(refresh(outs))).toContain("unseal it");
+      expect(await failure(one.refresh())).toContain("unseal it");
+      expect(one.kept()).toEqual(outs);
     });
   });
 
   it("stays at Vault when it is deleted, without a call, and can be restored", async () => {
-    const outs = await create();
+    const one = start();
+    await one.up(inputs());
     vault.calls.length = 0;
-    await provider().delete?.(at(), outs);
+    await one.remove();
     expect(vault.calls).toEqual([]);
-    expect((await create({ restore: true })).key).toBe(key);
+    expect((await one.up(inputs({ restore: true }))).key).toBe(key);
   });
 });

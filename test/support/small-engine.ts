@@ -12,6 +12,11 @@ import type { dynamic } from "@pulumi/pulumi";
 export type Props = Record<string, unknown>;
 export type Provider = dynamic.ResourceProvider<Props, Props>;
 
+/** A provider of inputs and outputs of its own, as the engine has it, to which all are data. */
+export function untyped(provider: object): Provider {
+  return provider as Provider;
+}
+
 /** What a program asks for. */
 export interface Registration {
   urn: string;
@@ -89,8 +94,9 @@ export class SmallEngine {
   async preview(program: (register: Register) => Promise<unknown>): Promise<string | undefined> {
     const seen = new Set<string>();
     let found: (change: string) => void = () => undefined;
-    const change = new Promise<string>((resolve) => (found = resolve));
-    const register: Register = async (asked) => {
+    let fail: (error: unknown) => void = () => undefined;
+    const change = new Promise<string>((resolve, reject) => ([found, fail] = [resolve, reject]));
+    const plan: Register = async (asked) => {
       seen.add(asked.urn);
       const old = this.state.find(({ urn, delete: isOld }) => urn === asked.urn && isOld !== true);
       const planned = old && (await look(this.providerOf(asked.urn), { ...asked, inputs: await given(asked) }, old));
@@ -98,6 +104,12 @@ export class SmallEngine {
       found(`${planned?.op ?? "create"} ${asked.urn}`);
       return never();
     };
+    // A check that refuses ends the preview, whatever the program makes of it.
+    const register: Register = (asked) =>
+      plan(asked).catch((error: unknown) => {
+        fail(error);
+        return never();
+      });
     const first = await Promise.race([change, program(register).then(() => undefined)]);
     const gone = this.state.find(({ urn, delete: isOld }) => isOld === true || !seen.has(urn));
     return first ?? (gone && `delete ${gone.urn}`);
@@ -110,7 +122,11 @@ export class SmallEngine {
         const { read } = this.providerOf(kept.urn);
         if (!read) return [kept];
         const { id, props } = await read(kept.id, kept.outputs);
-        return id === undefined || id === "" ? [] : [{ ...kept, id, outputs: wired({ ...props }) }];
+        if (id === undefined || id === "") return [];
+        const refreshed: Kept = { ...kept, id, outputs: wired({ ...props }) };
+        // What its provider said of it before is forgotten: its diff says from now on whether it is as it should be.
+        delete refreshed.unready;
+        return [refreshed];
       }),
     );
     this.state = found.flat();
