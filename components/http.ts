@@ -83,12 +83,16 @@ async function attemptOf<T, F extends string>(call: Call<T, F>): Promise<{ resul
   const reply = { status, ok, body };
   const result = call.read(reply);
   if (result !== undefined) return { result };
-  const retryAfter = Number(response.headers.get("retry-after"));
-  return {
-    refusal: call.refusal(reply),
-    status,
-    ...(retryAfter > 0 ? { retryAfterMs: retryAfter * 1000 } : {}),
-  };
+  const retryAfterMs = pauseOf(response.headers);
+  return { refusal: call.refusal(reply), status, ...(retryAfterMs > 0 ? { retryAfterMs } : {}) };
+}
+
+/** Retry-After as seconds, or as a date by the vendor's own clock: RFC 9110, 10.2.3. 0 where it says nothing. */
+function pauseOf(headers: Headers): number {
+  const text = headers.get("retry-after") ?? "";
+  if (/^\d+$/.test(text)) return Number(text) * 1000;
+  const [until, now] = [Date.parse(text), Date.parse(headers.get("date") ?? "")];
+  return Number.isNaN(until - now) ? 0 : until - now;
 }
 
 /** One attempt: the answer's head, or why there is none. A redirect counts as none, since it would carry a token elsewhere. */
@@ -102,15 +106,38 @@ export async function send({ method, url, headers, body, timeoutMs }: Request): 
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch (error) {
-    return { lost: `no answer within ${timeoutMs} ms (${reasonOf(error)})` };
+    return { lost: isLate(error) ? `no answer within ${timeoutMs} ms` : `no answer (${causeOf(error)})` };
   }
 }
 
-/** A system's code such as ECONNREFUSED, or the kind of error: never its text. */
-function reasonOf(error: unknown): string {
+function isLate(error: unknown): boolean {
+  return error instanceof Error && error.name === "TimeoutError";
+}
+
+/** By the beginnings of a system's, undici's or OpenSSL's code. */
+const CAUSES: [RegExp, string][] = [
+  [/^ECONNREFUSED/, "connection refused"],
+  [/^(ENOTFOUND|EAI_)/, "unknown host"],
+  [/^(ECONNRESET|EPIPE|UND_ERR_SOCKET)/, "the connection broke"],
+  [/^(ETIMEDOUT|UND_ERR_CONNECT_TIMEOUT|EHOSTUNREACH|ENETUNREACH)/, "no way to the host"],
+  [/^(CERT_|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO_|HOSTNAME_MISMATCH|ERR_TLS_CERT)/, "its certificate is not accepted"],
+  [/^(ERR_SSL_|EPROTO)/, "it does not speak TLS as we do"],
+  [/^HPE_/, "its answer is not HTTP"],
+];
+
+/**
+ * Why a `fetch` failed or its answer could not be read, for people, with the code: `connection refused, ECONNREFUSED`. Never an
+ * error's own text, which may repeat an address or an answer. Codes: https://nodejs.org/api/errors.html#nodejs-error-codes
+ */
+export function causeOf(error: unknown): string {
   if (!(error instanceof Error)) return "unknown";
-  const cause = error.cause as NodeJS.ErrnoException | undefined;
-  return cause?.code ?? error.name;
+  if (isLate(error)) return "no answer in time";
+  if (error instanceof SyntaxError) return "an answer that is not JSON";
+  const { code, message } = (error.cause ?? {}) as NodeJS.ErrnoException;
+  // undici's own words for `redirect: "error"`.
+  if (code === undefined) return message === "unexpected redirect" ? "it redirects elsewhere" : error.name;
+  const [, words] = CAUSES.find(([known]) => known.test(code)) ?? [];
+  return words === undefined ? code : `${words}, ${code}`;
 }
 
 /** A field of what may be no object. */

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { AskConsumer, ConsumerRecord } from "../credential";
+import { causeOf } from "../http";
 import { type CloudflareApi, CloudflareError } from "./api";
 
 /** What a consumer holds, by credential, current first: the value of `ROLLOVER_GENERATIONS` and the probe's answer. */
@@ -44,7 +45,7 @@ export async function askProbe(probe: { url: string; token: string }): Promise<R
     if (!isGenerations(body?.generations)) return { why: "an answer of another shape" };
     return { generations: body.generations, ...(areShares(body.signedWith) ? { signedWith: body.signedWith } : {}) };
   } catch (error) {
-    return { why: error instanceof Error ? error.name : "no answer" };
+    return { why: causeOf(error) };
   }
 }
 

@@ -168,16 +168,25 @@ async function askConsumers(admin: Admin, gone: Retired, tag: string): Promise<v
   }
 }
 
+/**
+ * Of pg_stat_activity, what has logged in: neither the workers of a parallel query nor other processes of the server that act for a
+ * role. Of sessions that the admin may not see the type is hidden too.
+ * https://www.postgresql.org/docs/18/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW
+ */
+export const LOGGED_IN = "coalesce(backend_type, 'client backend') IN ('client backend', 'walsender')";
+
 interface Session {
   pid: number;
   application: string;
   address: string;
   isNew: boolean;
+  /** It is older, and a statement of it began or ended: a pooler keeps its sessions while its clients come and go. */
+  isUsed: boolean;
   /** The admin may not see when it began; it could be new. */
   isHidden: boolean;
 }
 
-/** Refuses if a session of this login begins before `until`. Sessions that are open already do not count: they are ended later. */
+/** Refuses if a session of this login begins, or is used, before `until`. Others that are open do not count: they are ended later. */
 async function watchSessions(client: Client, gone: Retired, until: number): Promise<void> {
   const { rows: start } = await client.query<{ now: string }>("SELECT clock_timestamp()::text AS now");
   if (gone.mode === "orphan" && (await sessionsOf(client, gone.login)).length > 0) {
@@ -195,24 +204,37 @@ async function watchSessions(client: Client, gone: Retired, until: number): Prom
           `Run GRANT ${gone.login} TO ${client.user} WITH INHERIT TRUE, then run the update again.`,
       );
     }
-    const fresh = sessions.filter(({ isNew }) => isNew);
-    if (fresh.length > 0) {
-      const who = fresh.map(({ application, address }) => `${application || "(no application name)"} from ${address}`);
+    const [fresh, used] = [
+      namesOf(sessions.filter(({ isNew }) => isNew)),
+      namesOf(sessions.filter(({ isUsed }) => isUsed)),
+    ];
+    if (fresh !== "" || used !== "") {
+      const why = [
+        ...(fresh === "" ? [] : [`somebody still logs in with it: ${fresh}`]),
+        ...(used === "" ? [] : [`a session that was open already is still in use: ${used}`]),
+      ];
       throw new PostgresError(
         "other",
-        `the login ${gone.login} of ${gone.credential} was not withdrawn: somebody still logs in with it: ${[...new Set(who)].join(", ")}. ` +
-          "It works as before. Give that client the current generation, then run the update again.",
+        `the login ${gone.login} of ${gone.credential} was not withdrawn: ${why.join("; ")}. ` +
+          "It works as before. Give that client the current generation (a pooler: its clients), then run the update again.",
       );
     }
     await pause(Math.min(10, gone.quietMs));
   }
 }
 
+/** `reports from 10.0.0.7`, each once. */
+function namesOf(sessions: Session[]): string {
+  const who = sessions.map(({ application, address }) => `${application || "(no application name)"} from ${address}`);
+  return [...new Set(who)].join(", ");
+}
+
 async function sessionsOf(client: Client, login: string, since = "infinity"): Promise<Session[]> {
   const { rows } = await client.query<Session>(
     `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, backend_start > $2::timestamptz AS "isNew",
+            backend_start <= $2::timestamptz AND greatest(query_start, state_change) > $2::timestamptz AS "isUsed",
             backend_start IS NULL AS "isHidden"
-       FROM pg_stat_activity WHERE usename = $1`,
+       FROM pg_stat_activity WHERE usename = $1 AND ${LOGGED_IN}`,
     [login, since],
   );
   return rows;

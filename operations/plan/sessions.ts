@@ -1,5 +1,6 @@
 /** Who is logged in to Postgres by a login that the update will retire: asked once, read-only, and only where one is retired. */
 import type { PostgresServer } from "../../components/rotation/model";
+import { LOGGED_IN } from "../../components/postgres/retire";
 import { connected, PostgresError } from "../../components/postgres/sql";
 import { retiresLogin } from "./replaced";
 import { nameOf, type Step } from "./shapes";
@@ -98,7 +99,7 @@ async function ask(server: PostgresServer, password: string, retiring: Retiring[
       // Of sessions that the admin may not see only the login is told.
       `SELECT usename AS login, application_name AS application, CASE WHEN backend_start IS NOT NULL THEN coalesce(host(client_addr), 'local') END AS address,
               count(*)::int AS count
-         FROM pg_stat_activity WHERE usename = ANY($1) GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3 LIMIT 200`,
+         FROM pg_stat_activity WHERE usename = ANY($1) AND ${LOGGED_IN} GROUP BY 1, 2, 3 ORDER BY 1, 4 DESC, 2, 3 LIMIT 200`,
       [retiring.map(({ login }) => login)],
     );
     return rows;

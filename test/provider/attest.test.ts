@@ -2,7 +2,7 @@
 // lets a credential be withdrawn. Not proven here: propagation over several isolates (test/engine/attest.test.ts).
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { CloudflareApi } from "../../components/cloudflare/api";
-import { attest, consumerAsker, type Report } from "../../components/cloudflare/attest";
+import { askProbe, attest, consumerAsker, type Report } from "../../components/cloudflare/attest";
 import { bulk } from "../../local/cloud/client";
 import { type LocalCloudflare, startCloudflare } from "../../local/cloud/cloudflare";
 import { type Between, endpoints, html, json, marker, pages, type Probe, startBetween, startProbe } from "./strangers";
@@ -92,6 +92,16 @@ describe("a probe", () => {
   it("that breaks off is silent", async () => {
     probe.answer([{ status: 200, body: "", headers: { "content-length": "100" } }]);
     expect(await ask()).toMatchObject({ state: "silent" });
+  });
+
+  it("that gives no answer is told with the cause", async () => {
+    probe.answer([{ status: 302, body: "", headers: { location: "/elsewhere" } }]);
+    expect(await askProbe({ url: probe.url, token: probeToken })).toEqual({ why: "it redirects elsewhere" });
+    probe.answer([html(200)]);
+    expect(await askProbe({ url: probe.url, token: probeToken })).toEqual({ why: "an answer that is not JSON" });
+    const gone = await startProbe();
+    await gone.stop();
+    expect(await askProbe({ url: gone.url, token: probeToken })).toEqual({ why: "connection refused, ECONNREFUSED" });
   });
 
   it("that knows no token is believed when Cloudflare says so, not when it says nothing", async () => {

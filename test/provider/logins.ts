@@ -135,7 +135,14 @@ export async function startLogins() {
 
   /** A session that stays open; `ended` is the SQLSTATE with which the server ended it. */
   async function openSession({ login, password }: Inputs): Promise<{ client: Client; ended: Promise<string> }> {
-    const client = new Client({ host: "127.0.0.1", port: postgres.port, user: login, password, database: "rounds" });
+    const client = new Client({
+      host: "127.0.0.1",
+      port: postgres.port,
+      user: login,
+      password,
+      database: "rounds",
+      application_name: "pooler",
+    });
     const ended = new Promise<string>((resolve) =>
       client.on("error", (error) => {
         resolve((error as { code?: string }).code ?? error.message);

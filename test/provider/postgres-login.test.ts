@@ -271,6 +271,36 @@ describe("a Postgres login on bad days", () => {
     expect(await on.acts(outs)).toBe("rounds_owner");
   });
 
+  it("works on while a session that was open before is used: its clients may come and go behind a pooler", async () => {
+    const outs = await on.create(on.news({ quietMs: 15_000 }));
+    const session = await on.openSession(outs);
+    const over = new AbortController();
+    const refused = on.failure(on.remove(outs)).finally(() => {
+      over.abort();
+    });
+    while (!over.signal.aborted) await session.client.query("SELECT 1");
+    expect((await refused).message).toContain(
+      "was not withdrawn: a session that was open already is still in use: pooler from 127.0.0.1. It works as before.",
+    );
+    await session.client.end();
+    expect(await on.acts(outs)).toBe("rounds_owner");
+  });
+
+  it("goes while a query of an older session begins workers, which do not log in", async () => {
+    const outs = await on.create(on.news({ quietMs: 500 }));
+    const session = await on.openSession(outs);
+    await session.client.query("SET debug_parallel_query = on");
+    const counting = "DO $$ BEGIN FOR i IN 1..100000 LOOP PERFORM count(*) FROM rounds; END LOOP; END $$";
+    const query = session.client.query(counting).catch((error: unknown) => error);
+    const workers = "SELECT FROM pg_stat_activity WHERE usename = $1 AND backend_type = 'parallel worker'";
+    await expect
+      .poll(async () => (await on.sql(workers, [outs.login])).rows.length, { interval: 5 })
+      .toBeGreaterThan(0);
+    await on.remove(outs);
+    expect(await query).toMatchObject({ code: "57P01" });
+    expect(await on.exists(outs.login)).toBe(false);
+  });
+
   it("stays where its password is still taken after it was blocked", async () => {
     const outs = await on.create(on.news());
     on.now.gate = async (label, phase) => {

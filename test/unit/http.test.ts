@@ -3,7 +3,7 @@
 import * as http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, expect, it, vi } from "vitest";
-import { request } from "../../components/http";
+import { causeOf, request } from "../../components/http";
 
 const pauses: number[] = [];
 vi.mock("node:timers/promises", () => ({
@@ -60,6 +60,14 @@ it("that came too often waits as long as the vendor says, and no longer than its
   expect(pauses).toEqual([2000, 3000, 2000]);
 });
 
+it("that came too often waits until the date that the vendor says, by the vendor's own clock", async () => {
+  const date = "Tue, 01 Dec 2026 08:00:00 GMT";
+  const until = { date, "retry-after": "Tue, 01 Dec 2026 08:00:02 GMT" };
+  const past = { date, "retry-after": "Tue, 01 Dec 2026 07:00:00 GMT" };
+  expect(await call([[429, until], [429, past], [429, { "retry-after": "soon" }], [200]])).toBe("done");
+  expect(pauses).toEqual([2000, 1000, 2000]);
+});
+
 it("that is refused is made once", async () => {
   expect(await call([[403], [200]])).toBe("rejected: status 403");
   expect([asked, pauses]).toEqual([1, []]);
@@ -83,4 +91,19 @@ it("follows no redirect, which would carry its token elsewhere", async () => {
   expect(await call([[307, { location: `${url}/elsewhere` }], [200]])).toBe("done");
   // Asked again where it was meant to, after a pause: not where it was led.
   expect([asked, pauses]).toEqual([2, [500]]);
+});
+
+it.each([
+  ["ENOTFOUND", "unknown host, ENOTFOUND"],
+  ["EAI_AGAIN", "unknown host, EAI_AGAIN"],
+  ["ECONNRESET", "the connection broke, ECONNRESET"],
+  ["UND_ERR_CONNECT_TIMEOUT", "no way to the host, UND_ERR_CONNECT_TIMEOUT"],
+  ["SELF_SIGNED_CERT_IN_CHAIN", "its certificate is not accepted, SELF_SIGNED_CERT_IN_CHAIN"],
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "its certificate is not accepted, UNABLE_TO_VERIFY_LEAF_SIGNATURE"],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", "its certificate is not accepted, ERR_TLS_CERT_ALTNAME_INVALID"],
+  ["HPE_INVALID_CONSTANT", "its answer is not HTTP, HPE_INVALID_CONSTANT"],
+  ["EMFILE", "EMFILE"],
+])("that fails with %s is told as such, without the error's own text", (code, words) => {
+  const cause = Object.assign(new Error("https://user:hunter2@example.com"), { code });
+  expect(causeOf(new TypeError("fetch failed", { cause }))).toBe(words);
 });
