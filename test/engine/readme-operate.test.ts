@@ -9,6 +9,7 @@ import { parse } from "yaml";
 import { type LocalCloud, startCloud } from "../../local/cloud";
 import { type MailServer, startMailServer } from "../../local/cloud/smtp";
 import { prepareEngine } from "../../local/engine";
+import { shiftDays } from "../../local/engine/as-of";
 import { readAudit } from "../../components/audit/read";
 import { cloneInto, Reader, Readme } from "../support/readme";
 
@@ -100,11 +101,14 @@ it("a roll with its reason runs the program of the page, is told by mail, and is
 it("evidence is printed in each form, and the chain is whole, from the head that was noted on", async () => {
   const [text, page, ages, byReader] = [...reportPage.commands(/--format html/), ...reportPage.commands(/PGUSER/)];
   const as = `PGUSER=auditor PGPASSWORD=${PASSWORD}`;
-  expect(await reader.ok(`${as} ${text ?? ""}`)).toContain("laptop lost");
+  // Under TEST_TODAY the audit's server keeps the machine's clock: its rows may be years old.
+  const all = (command = "") =>
+    shiftDays() > 0 ? command.replace("--stack prod", "--stack prod --since 3650d") : command;
+  expect(await reader.ok(`${as} ${all(text)}`)).toContain("laptop lost");
   await reader.ok(`export ${as}; ${page ?? ""}`);
   expect(reader.read("report.html")).toMatch(/^<!doctype html>/i);
   expect(await reader.ok(`export ${as}; ${ages ?? ""}`)).toContain(`"name": "${NAME}"`);
-  expect(await reader.ok((byReader ?? "").replace("PGPASSWORD=...", `PGPASSWORD=${PASSWORD}`))).toContain("OPS-12");
+  expect(await reader.ok(all(byReader).replace("PGPASSWORD=...", `PGPASSWORD=${PASSWORD}`))).toContain("OPS-12");
   const [verify] = auditPage.commands(/--verify\n$/);
   const noted = /[0-9a-f]{64}/.exec(await reader.ok(`${as} ${verify ?? ""}`))?.[0] ?? "";
   const [later] = auditPage.commands(/--head/);
