@@ -5,6 +5,7 @@ import type { Who } from "./audit/who";
 import type { CloudflareApi } from "./cloudflare/api";
 import type { Admin } from "./postgres/retire";
 import { parseStack } from "./rotation/config";
+import { loginsOf } from "./rotation/login";
 import { rawConfig } from "./rotation/raw-config";
 import type { Kind } from "./thin";
 import type { TursoApi } from "./turso/api";
@@ -148,6 +149,7 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
     return {
       server,
       login,
+      logins: stack.credentials.flatMap((one) => (one.kind === "postgres" ? loginsOf(one) : [])),
       abandon: stack.abandon,
       warn,
       ask: (...question) => modules.attest().consumerAsker(api())(...question),

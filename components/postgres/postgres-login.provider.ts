@@ -182,16 +182,19 @@ async function requireRole(admin: Admin, login: string): Promise<void> {
 }
 
 /**
- * Logins that can act as the owner and that neither this config nor the one before it names. A `create` does not know the one
- * before: it leaves out what this credential's earlier generations made, which this same update retires, or state still lists.
+ * Logins that can act as the owner, by whatever way, and that neither config nor the one before it names. A `create` does not know
+ * the one before: it leaves out what this credential's earlier generations made, which this same update retires, or state still lists.
  */
 async function findDebts(admin: Admin, news: Inputs, before: string[] | "retiring"): Promise<string[]> {
   if (!news.current) return [];
   const members = (client: Client) =>
     client.query<{ name: string; comment: string | null }>(
-      `SELECT rolname AS name, shobj_description(oid, 'pg_authid') AS comment FROM pg_roles
-        WHERE rolcanlogin AND NOT rolsuper AND rolname <> $1 AND rolname <> current_user
-          AND (rolname = $2 OR EXISTS (SELECT FROM pg_auth_members m WHERE m.member = pg_roles.oid AND m.roleid = (SELECT oid FROM pg_roles WHERE rolname = $2)))
+      // Before PostgreSQL 16 every member may SET ROLE. Who may only administer the owner is no login of it.
+      `SELECT login.rolname AS name, shobj_description(login.oid, 'pg_authid') AS comment
+         FROM pg_roles login, pg_roles owner
+        WHERE owner.rolname = $2 AND login.rolcanlogin AND NOT login.rolsuper AND login.rolname NOT IN ($1, current_user)
+          AND (pg_has_role(login.oid, owner.oid, 'USAGE') OR pg_has_role(login.oid, owner.oid,
+               CASE WHEN current_setting('server_version_num')::int < 160000 THEN 'MEMBER' ELSE 'SET' END))
         ORDER BY 1`,
       [news.login, news.owner],
     );
@@ -199,6 +202,7 @@ async function findDebts(admin: Admin, news: Inputs, before: string[] | "retirin
   const earlier = ` ${news.madeBy.slice(0, news.madeBy.lastIndexOf("@") + 1)}`;
   const isNamed = ({ name, comment }: { name: string; comment: string | null }) =>
     news.siblings.includes(name) ||
+    admin.logins.includes(name) ||
     (before === "retiring" ? comment?.includes(earlier) === true : before.includes(name));
   return rows.filter((row) => !isNamed(row)).map(({ name }) => name);
 }

@@ -2,7 +2,7 @@ import * as postgresql from "@pulumi/postgresql";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import type { ConsumerRecord, Deliverable, Generation } from "../credential";
-import { credentialLogin } from "../rotation/login";
+import { credentialLogin, loginsOf } from "../rotation/login";
 import type { PostgresCredential, PostgresServer } from "../rotation/model";
 import { fillTemplate } from "../rotation/url";
 import { typeOf } from "../thin";
@@ -179,7 +179,7 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
           checks: credential.checks,
           current: at === 0,
           edit: edit.hex,
-          siblings: at === 0 ? allLogins() : [],
+          siblings: at === 0 ? loginsOf(credential) : [],
           consumers: args.consumers,
         },
         { ...child, dependsOn: [...owned.slice(-1), ...claim, ...(inPlaceRole ? [inPlaceRole.role] : [])] },
@@ -213,11 +213,6 @@ export class PostgresRole extends pulumi.ComponentResource implements Deliverabl
 
     function urnOfLogin(resource: string): pulumi.Output<string> {
       return pulumi.createUrn(resource, typeOf("PostgresLogin"), ownUrn);
-    }
-
-    function allLogins(): string[] {
-      const made = stamps.map((stamp) => credentialLogin(credential, stamp));
-      return credential.adopted === undefined ? made : [...made, credential.adopted];
     }
   }
 }

@@ -10,6 +10,8 @@ export interface Admin {
   server: PostgresServer;
   login: Login;
   ask: AskConsumer;
+  /** Every login that config names, of whatever credential. */
+  logins: readonly string[];
   /** Names of credentials and Workers that config says may be left behind. */
   abandon: readonly string[];
   /** Shows a line to the user during the update. */

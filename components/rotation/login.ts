@@ -16,3 +16,9 @@ export function loginName(prefix: string, stamp: Stamp): string {
 export function credentialLogin(credential: Pick<PostgresCredential, "login" | "inPlace">, stamp: Stamp): string {
   return credential.inPlace ? credential.login : loginName(credential.login, stamp);
 }
+
+/** Every login that config names for a credential. */
+export function loginsOf(credential: PostgresCredential): string[] {
+  const made = credential.generations.map((stamp) => credentialLogin(credential, stamp));
+  return credential.adopted === undefined ? made : [...made, credential.adopted];
+}

@@ -18,10 +18,11 @@ export type Logins = Awaited<ReturnType<typeof startLogins>>;
 export async function startLogins() {
   const postgres: LocalPostgres = await startPostgres();
   const pass: Gate = () => Promise.resolve("pass");
-  const now: { gate: Gate; consumer: Held; warnings: string[] } = {
+  const now: { gate: Gate; consumer: Held; warnings: string[]; logins: string[] } = {
     gate: pass,
     consumer: { state: "free" },
     warnings: [],
+    logins: [],
   };
   const proxy: PostgresProxy = await startPostgresProxy(postgres, (label, phase) => now.gate(label, phase));
   let counter = 0;
@@ -32,6 +33,7 @@ export async function startLogins() {
       server: { host: "127.0.0.1", port, database: "postgres", username: user, sslmode: "disable", superuser: false },
       login: { user, password, database: "postgres" },
       ask: () => Promise.resolve(now.consumer),
+      logins: now.logins,
       abandon: [],
       warn: (line) => now.warnings.push(line),
     };
@@ -180,6 +182,7 @@ export async function startLogins() {
     /** Before each test. */
     reset() {
       now.warnings = [];
+      now.logins = [];
       now.gate = pass;
       now.consumer = { state: "free" };
     },

@@ -253,7 +253,23 @@ describe("a Postgres login on bad days", () => {
     const [one, inputs] = [on.start(), on.news()];
     expect((await one.up(inputs)).debts).toContain(stranger);
     expect((await one.up({ ...inputs, siblings: [inputs.login, stranger] })).debts).not.toContain(stranger);
+    // Of another credential of the same owner.
+    const other = on.start();
+    on.now.logins = [stranger];
+    expect((await other.up(on.news())).debts).not.toContain(stranger);
     await on.sql(`DROP ROLE ${stranger}`);
+  });
+
+  it("names logins by what they may do, not by a row of the catalog: through a group, and not who only administers", async () => {
+    await on.sql("CREATE ROLE of_group IN ROLE rounds_owner; CREATE ROLE of_a_group LOGIN IN ROLE of_group");
+    await on.sql("CREATE ROLE who_sets LOGIN; GRANT rounds_owner TO who_sets WITH INHERIT FALSE, SET TRUE");
+    await on.sql(
+      "CREATE ROLE who_grants LOGIN; GRANT rounds_owner TO who_grants WITH ADMIN TRUE, INHERIT FALSE, SET FALSE",
+    );
+    const { debts } = await on.start().up(on.news());
+    expect(debts).toEqual(expect.arrayContaining(["of_a_group", "who_sets"]));
+    expect(debts).not.toContain("who_grants");
+    await on.sql("DROP ROLE of_group, of_a_group, who_sets, who_grants");
   });
 
   it("works on while sessions with it begin, for as long as `quiet` says", async () => {
