@@ -150,6 +150,7 @@ export function load(kind: Kind, config: pulumi.dynamic.Config): pulumi.dynamic.
       server,
       login,
       logins: stack.credentials.flatMap((one) => (one.kind === "postgres" ? loginsOf(one) : [])),
+      closed: stack.credentials.flatMap((one) => (one.kind === "postgres" && !one.existing ? [one.name] : [])),
       abandon: stack.abandon,
       warn,
       ask: (...question) => modules.attest().consumerAsker(api())(...question),

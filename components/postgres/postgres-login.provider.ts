@@ -141,7 +141,7 @@ async function restore(admin: Admin, news: Inputs, tag: string): Promise<boolean
  * Logs in as the new login and runs the declared checks, rolled back: nobody gets a value that was not used for real. Begun
  * anew if the connection breaks, since nothing of it stays.
  */
-async function prove({ server }: Admin, news: Inputs): Promise<void> {
+async function prove({ server, login: admin, closed }: Admin, news: Inputs): Promise<void> {
   const login = { user: news.login, password: news.password, database: news.database };
   const proof = async (client: Client): Promise<void> => {
     await client.query("BEGIN");
@@ -152,6 +152,7 @@ async function prove({ server }: Admin, news: Inputs): Promise<void> {
         `the login ${news.login} acts as ${rows[0]?.name}, not as its owner ${news.owner}`,
       );
     }
+    if (closed.includes(news.credential)) await requireClosed(client, news, admin.user);
     for (const check of news.checks) {
       // The extended protocol takes one statement only, so a check cannot end the transaction and go on.
       await client.query({ text: check, queryMode: "extended" } as { text: string }).catch((error: unknown) => {
@@ -173,6 +174,24 @@ async function prove({ server }: Admin, news: Inputs): Promise<void> {
       `${news.credential} was not proven, so nothing was delivered. ${error.message}`,
     );
   });
+}
+
+/**
+ * Refuses while everybody may connect to the database. Its REVOKE ends with a warning alone where the admin may not act as the owner:
+ * where `createrole_self_grant` was not set when it made the owner, and before PostgreSQL 16, which has no such setting.
+ * https://www.postgresql.org/docs/18/sql-revoke.html#SQL-REVOKE-NOTES
+ */
+async function requireClosed(client: Client, { database, owner }: Inputs, admin: string): Promise<void> {
+  const { rows } = await client.query<{ isOpen: boolean }>(
+    `SELECT has_database_privilege('public', current_database(), 'CONNECT, TEMPORARY') AS "isOpen"`,
+  );
+  if (rows[0]?.isOpen !== true) return;
+  const names = [database, owner, admin].map(escapeIdentifier);
+  throw new PostgresError(
+    "privilege",
+    `the database ${database} is open to everybody: it could not be closed, since ${admin} may not act as its owner ${owner}. ` +
+      `Run as a superuser: GRANT ${names[1]} TO ${names[2]}; REVOKE ALL ON DATABASE ${names[0]} FROM PUBLIC; then run the update again.`,
+  );
 }
 
 async function requireRole(admin: Admin, login: string): Promise<void> {

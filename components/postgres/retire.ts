@@ -12,6 +12,8 @@ export interface Admin {
   ask: AskConsumer;
   /** Every login that config names, of whatever credential. */
   logins: readonly string[];
+  /** Names of credentials whose database is closed to everybody but its owner. */
+  closed: readonly string[];
   /** Names of credentials and Workers that config says may be left behind. */
   abandon: readonly string[];
   /** Shows a line to the user during the update. */
@@ -182,7 +184,7 @@ interface Session {
   application: string;
   address: string;
   isNew: boolean;
-  /** It is older, and a statement of it began or ended: a pooler keeps its sessions while its clients come and go. */
+  /** It is older, and a statement of it began: a pooler keeps its sessions while its clients come and go. */
   isUsed: boolean;
   /** The admin may not see when it began; it could be new. */
   isHidden: boolean;
@@ -234,7 +236,7 @@ function namesOf(sessions: Session[]): string {
 async function sessionsOf(client: Client, login: string, since = "infinity"): Promise<Session[]> {
   const { rows } = await client.query<Session>(
     `SELECT pid, application_name AS application, coalesce(host(client_addr), 'local') AS address, backend_start > $2::timestamptz AS "isNew",
-            backend_start <= $2::timestamptz AND greatest(query_start, state_change) > $2::timestamptz AS "isUsed",
+            backend_start <= $2::timestamptz AND query_start > $2::timestamptz AS "isUsed",
             backend_start IS NULL AS "isHidden"
        FROM pg_stat_activity WHERE usename = $1 AND ${LOGGED_IN}`,
     [login, since],

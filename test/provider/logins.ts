@@ -18,11 +18,12 @@ export type Logins = Awaited<ReturnType<typeof startLogins>>;
 export async function startLogins() {
   const postgres: LocalPostgres = await startPostgres();
   const pass: Gate = () => Promise.resolve("pass");
-  const now: { gate: Gate; consumer: Held; warnings: string[]; logins: string[] } = {
+  const now: { gate: Gate; consumer: Held; warnings: string[]; logins: string[]; closed: string[] } = {
     gate: pass,
     consumer: { state: "free" },
     warnings: [],
     logins: [],
+    closed: [],
   };
   const proxy: PostgresProxy = await startPostgresProxy(postgres, (label, phase) => now.gate(label, phase));
   let counter = 0;
@@ -34,6 +35,7 @@ export async function startLogins() {
       login: { user, password, database: "postgres" },
       ask: () => Promise.resolve(now.consumer),
       logins: now.logins,
+      closed: now.closed,
       abandon: [],
       warn: (line) => now.warnings.push(line),
     };
@@ -183,6 +185,7 @@ export async function startLogins() {
     reset() {
       now.warnings = [];
       now.logins = [];
+      now.closed = [];
       now.gate = pass;
       now.consumer = { state: "free" };
     },

@@ -247,6 +247,18 @@ describe("a Postgres login on bad days", () => {
     expect(await one.up({ ...inputs, edit: "4" })).toMatchObject({ current: true });
   });
 
+  it("is not delivered while its database, which is to be closed, is open to everybody", async () => {
+    on.now.closed = ["rounds-db"];
+    const inputs = on.news();
+    expect((await on.failure(on.create(inputs))).message).toBe(
+      "rounds-db was not proven, so nothing was delivered. the database rounds is open to everybody: it could not be closed, since rollover_admin may not act as its owner rounds_owner. " +
+        'Run as a superuser: GRANT "rounds_owner" TO "rollover_admin"; REVOKE ALL ON DATABASE "rounds" FROM PUBLIC; then run the update again.',
+    );
+    await on.sql('GRANT "rounds_owner" TO "rollover_admin"; REVOKE ALL ON DATABASE "rounds" FROM PUBLIC');
+    await on.create(inputs);
+    expect(await on.acts(inputs)).toBe("rounds_owner");
+  });
+
   it("names logins of its owner that no config names", async () => {
     const stranger = on.news().login;
     await on.sql(`CREATE ROLE ${stranger} LOGIN IN ROLE rounds_owner`);
