@@ -58,7 +58,7 @@ describe("a live system", () => {
     const { success } = await bulk(scene.cloud.cloudflare, { DATABASE_URL: before });
     expect(success).toBe(true);
   });
-  afterAll(() => scene.end({ logged: "the official Role plugin, which serves `inPlace`, sends the password itself" }));
+  afterAll(() => scene.end());
 
   it("is left as it is while the admin has no right to its role", async () => {
     const live = held(scene);
