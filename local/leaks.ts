@@ -21,6 +21,8 @@ export interface Place {
   /** Files, and folders with all that is in them; one that does not exist holds nothing. */
   files?: string[];
   text?: string;
+  /** Secrets that may stand there: these are not leaks. */
+  mayHold?: RegExp;
 }
 
 export interface Leak {
@@ -36,14 +38,15 @@ const SHORTEST = 8;
 /** Every secret, in every form, in every place where it stands; one leak a place and secret, in its plainest form. */
 export function scanForLeaks({ secrets, places }: { secrets: Secret[]; places: Place[] }): Leak[] {
   const sought = secrets.flatMap(({ name, value }) =>
-    Object.entries(formsOf(name, value)).map(([form, texts]) => ({ secret: name, form, texts })),
+    Object.entries(formsOf(name, value)).map(([form, texts]) => ({ secret: name, value, form, texts })),
   );
   const needles = new Needles(
     sought.flatMap((of, order) => [...new Set(of.texts)].map((text) => ({ text, of: { ...of, order } }))),
   );
   return places.flatMap((place) =>
     textsOf(place).flatMap(({ where, text }) => {
-      const found = [...needles.in(text)].sort((one, other) => other.order - one.order);
+      const held = [...needles.in(text)].filter(({ value }) => place.mayHold?.test(value) !== true);
+      const found = held.sort((one, other) => other.order - one.order);
       const plainest = new Map(found.map(({ secret, form }) => [secret, form]));
       return [...plainest].map(([secret, form]) => ({ place: where, secret, form })).reverse();
     }),
