@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
 import { deployUsual, deployWithProbeStatus, mustFail, startReports } from "./outside";
-import { loginsLike, secretOf, servedAs, tryLogin, underLoad, usualCredentials } from "./rounds";
+import { loginsLike, meanwhile, secretOf, servedAs, tryLogin, underLoad, usualCredentials } from "./rounds";
 
 const refused = /^(28P01|28000)$/;
 /** Longer than any test: such a switch ends only by `setPropagation`. */
@@ -15,7 +15,7 @@ const never = 3_600_000;
 /** Which of the two it is said to be hangs on whether a login or its statement is met first. */
 const usedBy = (application: string) =>
   new RegExp(
-    `^(somebody still logs in with it|a session that was open already is still in use): ${application} from 127`,
+    `^(somebody still logs in with it|a session that was open already is still in use): ${application} from 127\\.0\\.0\\.1`,
   );
 
 /** One rotation: the new generation, and the one that it takes the place of. */
@@ -30,11 +30,9 @@ describe("attested before retired", () => {
   let day = 10;
 
   beforeAll(async () => {
-    const credentials = usualCredentials("2026-11-10");
-    Object.assign(credentials["rounds-db"] ?? {}, { quiet: "1s" });
     scene = await startScene({
       needs: ["postgres", "workers"],
-      credentials,
+      credentials: usualCredentials("2026-11-10", "1s"),
       worker: { settle: "3s" },
     });
     await must(scene.stack.up());
@@ -271,13 +269,8 @@ describe("attested before retired", () => {
   /** Does `work` while two clients ask the Worker, of whose requests none may fail. */
   async function undisturbed(work: () => Promise<unknown>): Promise<void> {
     const load = startLoad({ url: scene.cloud.workerUrl("rounds-api"), clients: 2 });
-    try {
-      await load.until(20);
-      await work();
-      await load.until(load.result().requests + 20);
-    } finally {
-      expect(await load.stop()).toMatchObject({ failed: 0, failures: [] });
-    }
+    const [result] = await meanwhile([load], work, { before: 20, after: 20 });
+    expect(result).toMatchObject({ failed: 0, failures: [] });
   }
 
   async function urnOfOld({ old }: Step): Promise<string> {

@@ -46,7 +46,7 @@ export function useCrashes(): void {
     scene = await startScene({
       needs: EVERYTHING,
       credentials: {
-        ...usualCredentials(stamp),
+        ...usualCredentials(stamp, "100ms"),
         [NAME]: signing("keyset", [stamp], { backup }),
         [TURSO]: tokenCredential([stamp]),
       },
@@ -55,7 +55,6 @@ export function useCrashes(): void {
     });
     crashes = await startCrashes(scene);
     scene.edit(["rollover:postgres", "port"], crashes.port);
-    scene.edit(["rollover:credentials", "rounds-db", "quiet"], "100ms");
     await must(scene.stack.up());
     urls.set(stamp, secretOf(scene, "DATABASE_URL"));
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });

@@ -33,7 +33,7 @@ describe("faults of the Cloudflare API", () => {
   let counter = 1;
 
   beforeAll(async () => {
-    const credentials = { "rounds-db": { ...usualCredentials("2026-11-20")["rounds-db"], quiet: "50ms" } };
+    const credentials = { "rounds-db": usualCredentials("2026-11-20", "50ms")["rounds-db"] };
     scene = await startScene({ needs: ["postgres", "workers"], credentials, worker: { settle: "0s" } });
     await must(scene.stack.up());
     await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });

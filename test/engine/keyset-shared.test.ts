@@ -7,7 +7,7 @@ import { tokenConversation } from "../../local/token-load";
 import { must, type Scene } from "../../local/scene";
 import { NAME, newToken, shown, signing, startKeysets } from "./keysets";
 import { mustFail } from "./outside";
-import { held } from "./rounds";
+import { held, meanwhile } from "./rounds";
 
 const SPREAD = { mode: "random", withinMs: 2000 } as const;
 const vars = { TOKEN_TTL_SECONDS: "600" };
@@ -65,15 +65,8 @@ async function rollUnderLoad(stamps: string[]): Promise<void> {
   scene.generations(NAME, stamps);
   const [signer, verifier] = [scene.cloud.workerUrl("rounds-api"), scene.cloud.workerUrl("gateway")];
   const load = startLoad({ url: signer, conversation: () => bothWorkers(signer, verifier) });
-  let failures;
-  try {
-    await load.until(40);
-    await must(scene.stack.up());
-    await load.until(load.result().requests + 80);
-  } finally {
-    ({ failures } = await load.stop());
-  }
-  expect(failures).toEqual([]);
+  const [result] = await meanwhile([load], () => must(scene.stack.up()), { before: 40, after: 80 });
+  expect(result?.failures).toEqual([]);
 }
 
 /** The token that the signer gives is shown to the verifier, whose own, signed though it should not, is thrown away. */

@@ -1,9 +1,10 @@
 /** What the engine tests of keysets share: a stack with one, tokens shown for real, and a load of tokens. */
 import { expect } from "vitest";
-import { startLoad, type LoadResult } from "../../local/load";
+import { startLoad } from "../../local/load";
 import { tokenConversation } from "../../local/token-load";
 import type { CloudOptions } from "../../local/cloud";
 import { type Scene, startScene } from "../../local/scene";
+import { meanwhile } from "./rounds";
 
 export const NAME = "rounds-signing";
 export type Shape = "keyset" | "dual";
@@ -70,13 +71,6 @@ export async function underTokens(
     const url = scene.cloud.workerUrl(script);
     return startLoad({ url, clients: 4 / scripts.length, conversation: () => tokenConversation(url) });
   });
-  const results: LoadResult[] = [];
-  try {
-    await Promise.all(loads.map((load) => load.until(40)));
-    await work();
-    await Promise.all(loads.map((load) => load.until(load.result().requests + 80)));
-  } finally {
-    for (const load of loads) results.push(await load.stop());
-  }
-  for (const result of results) expect(result).toMatchObject({ failed: 0, failures: [] });
+  for (const result of await meanwhile(loads, work, { before: 40, after: 80 }))
+    expect(result).toMatchObject({ failed: 0, failures: [] });
 }

@@ -16,8 +16,7 @@ const folder = temporaryFolder("orphan-test");
 let scene: Scene;
 
 beforeAll(async () => {
-  const credentials = usualCredentials("2026-11-20");
-  Object.assign(credentials["rounds-db"] ?? {}, { quiet: `${QUIET_MS / 1000}s` });
+  const credentials = usualCredentials("2026-11-20", `${QUIET_MS / 1000}s`);
   scene = await startScene({ needs: ["postgres", "workers"], credentials, worker: { settle: "0s", answers: 3 } });
   scene.stack.options.env = { PULUMI_HOME: homeWithLauncher() };
   await must(scene.stack.up());

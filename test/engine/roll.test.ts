@@ -11,7 +11,7 @@ import { callApi } from "../../local/cloud/client";
 import { type Load, startLoad } from "../../local/load";
 import { must, resource, type Scene, startScene } from "../../local/scene";
 import { mustFail } from "./outside";
-import { loginsLike, openSession, secretOf, servedAs, tryLogin, usualCredentials } from "./rounds";
+import { loginsLike, meanwhile, openSession, secretOf, servedAs, tryLogin, usualCredentials } from "./rounds";
 import { heldToken, statusOf, tokenCredential, workerSays } from "./tokens";
 
 const refused = /^(28P01|28000)$/;
@@ -205,13 +205,8 @@ async function expiry(stamp: string): Promise<string> {
 /** Does `work` while clients use the database, and Turso, through the Worker, before, meanwhile and after: none may fail (G2). */
 async function withoutFailure(work: () => Promise<unknown>, paths = ["", "turso"]): Promise<void> {
   const loads = paths.map((at) => startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}${at}`, clients: 3 }));
-  try {
-    await Promise.all(loads.map((load) => load.until(20)));
-    await work();
-    await Promise.all(loads.map((load) => load.until(Math.max(60, load.result().requests + 20))));
-  } finally {
-    for (const load of loads) expect(await load.stop()).toMatchObject({ failed: 0, failures: [] });
-  }
+  for (const result of await meanwhile(loads, work, { before: 20, after: 20, atLeast: 60 }))
+    expect(result).toMatchObject({ failed: 0, failures: [] });
 }
 
 /** The same; and no reader may see other pairs of secrets than the one of before and the one of after (G4). */

@@ -1,11 +1,11 @@
 /** What the engine tests share: the usual credentials, the Worker's URL, logins tried for real, and a load that was measured. */
 import { Client, DatabaseError } from "pg";
 import { expect } from "vitest";
-import { type LoadResult, startLoad } from "../../local/load";
+import { type Load, type LoadResult, startLoad } from "../../local/load";
 import { must, type Scene } from "../../local/scene";
 
 /** A random secret and a login, both of the Worker `rounds-api`, current at `stamp`. */
-export function usualCredentials(stamp: string): Record<string, Record<string, unknown>> {
+export function usualCredentials(stamp: string, quiet = "300ms"): Record<string, Record<string, unknown>> {
   return {
     "session-key": {
       kind: "random",
@@ -18,7 +18,7 @@ export function usualCredentials(stamp: string): Record<string, Record<string, u
       database: "rounds",
       owner: "rounds_owner",
       login: "rounds",
-      quiet: "300ms",
+      quiet,
       generations: [stamp],
       deliver: [{ worker: "rounds-api", as: "DATABASE_URL" }],
     },
@@ -82,15 +82,25 @@ export async function underLoad(
   { script = "rounds-api", ...options }: { script?: string; pauseMs?: number } = {},
 ): Promise<void> {
   const load = startLoad({ url: scene.cloud.workerUrl(script), ...options });
-  let result: LoadResult;
-  try {
-    await load.until(20);
-    await work();
-    await load.until(Math.max(60, load.result().requests + 20));
-  } finally {
-    result = await load.stop();
-  }
+  const [result] = await meanwhile([load], work, { before: 20, after: 20, atLeast: 60 });
   expect(result).toMatchObject({ failed: 0, failures: [] });
+}
+
+/** Does `work` once each load has made so many requests, and ends the loads when each has made so many more, and so many in all. */
+export async function meanwhile(
+  loads: readonly Load[],
+  work: () => Promise<unknown>,
+  { before, after, atLeast = 0 }: { before: number; after: number; atLeast?: number },
+): Promise<LoadResult[]> {
+  const results: LoadResult[] = [];
+  try {
+    await Promise.all(loads.map((load) => load.until(before)));
+    await work();
+    await Promise.all(loads.map((load) => load.until(Math.max(atLeast, load.result().requests + after))));
+  } finally {
+    for (const load of loads) results.push(await load.stop());
+  }
+  return results;
 }
 
 /** The names of the roles that may log in and begin with `prefix`. */

@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { statusOf as statusAt } from "../../local/by-hand";
 import { type LoadResult, startLoad } from "../../local/load";
 import type { Scene } from "../../local/scene";
-import { secretOf } from "./rounds";
+import { meanwhile, secretOf } from "./rounds";
 
 /** A token for the database `rounds`, delivered to `rounds-api`; current at the first stamp. */
 export function tokenCredential(generations: string[], more: Record<string, unknown> = {}): Record<string, unknown> {
@@ -45,13 +45,6 @@ export async function underTursoLoad(scene: Scene, work: () => Promise<unknown>)
 /** The same for what may fail. */
 export async function tursoLoad(scene: Scene, work: () => Promise<unknown>): Promise<LoadResult> {
   const load = startLoad({ url: `${scene.cloud.workerUrl("rounds-api")}turso` });
-  let result: LoadResult;
-  try {
-    await load.until(20);
-    await work();
-    await load.until(Math.max(100, load.result().requests + 40));
-  } finally {
-    result = await load.stop();
-  }
+  const [result = load.result()] = await meanwhile([load], work, { before: 20, after: 40, atLeast: 100 });
   return result;
 }

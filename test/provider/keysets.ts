@@ -172,7 +172,7 @@ export class Holder {
     const news = this.inputs(stamps, change, spec);
     // Another intent is another delivery, also of the same stamps.
     const intent = { worker: this.script, script: this.script, intent: intended, names: namesIn(news) };
-    const { failed } = await this.engine.up(
+    await this.engine.finish(
       listed([
         { name: "intent", inputs: () => intent },
         {
@@ -185,8 +185,6 @@ export class Holder {
         },
       ]),
     );
-    const [error] = failed.values();
-    if (error) throw error;
   }
 
   /** `pulumi refresh`. */

@@ -25,12 +25,11 @@ const urls = new Map<string, string>();
 beforeAll(async () => {
   scene = await startSmallScene({
     needs: ["postgres", "workers"],
-    credentials: usualCredentials(live[0] ?? ""),
+    credentials: usualCredentials(live[0] ?? "", "100ms"),
     worker: { settle: "0s", answers: 3 },
   });
   crashes = await startCrashesOf(scene, scene.runs);
   scene.edit(["postgres", "port"], crashes.port);
-  scene.edit(["credentials", "rounds-db", "quiet"], "100ms");
   await must(scene.stack.up());
   urls.set("2026-11-20", secretOf(scene, "DATABASE_URL"));
   await scene.cloud.seedDatabase({ owner: "rounds_owner", database: "rounds" });

@@ -87,11 +87,9 @@ export async function startUpdates(databases: Record<string, { group: string }>,
     },
   });
   /** Each update is another process's. */
-  const run = async (program: (register: Register) => Promise<void>): Promise<void> => {
+  const run = (program: (register: Register) => Promise<void>): Promise<void> => {
     mintedHere.clear();
-    const { failed } = await engine.up(program);
-    const [error] = failed.values();
-    if (error) throw error;
+    return engine.finish(program);
   };
   const up: Updates["up"] = (asked, left = []) => {
     const live = targets.filter((key) => !left.some((name) => key === `database:${name}`));

@@ -17,11 +17,6 @@ export interface OneResource<I, O> {
 export function oneResource<I extends object, O>(providerOf: () => object): OneResource<I, O> {
   const engine = new SmallEngine({ providerOf: () => untyped(providerOf()) });
   const program = (inputs: I) => listed([{ name: "it", inputs: () => inputs as Props }]);
-  const run = async (...args: Parameters<SmallEngine["up"]>): Promise<void> => {
-    const { failed } = await engine.up(...args);
-    const [error] = failed.values();
-    if (error) throw error;
-  };
   const kept = (): O => {
     const found = engine.state.find((one) => one.delete !== true);
     if (!found) throw new Error("state holds nothing");
@@ -29,10 +24,10 @@ export function oneResource<I extends object, O>(providerOf: () => object): OneR
   };
   return {
     async up(inputs) {
-      await run(program(inputs));
+      await engine.finish(program(inputs));
       return kept();
     },
-    remove: () => run(listed([])),
+    remove: () => engine.finish(listed([])),
     preview: (inputs) => engine.preview(program(inputs)),
     refresh: () => engine.refresh(),
     kept,

@@ -236,7 +236,7 @@ export class Reader {
     const stamps = Object.values(config["rollover:credentials"] ?? {}).flatMap(
       ({ generations = [], generation = [] }) => [generations, generation].flat(),
     );
-    const days = stamps.map((stamp) => String(stamp).slice(0, "2026-11-20".length));
+    const days = stamps.map((stamp) => String(stamp).slice(0, PAGES_DAY.length));
     return days.filter((day) => day > PAGES_DAY).sort()[0] ?? "";
   }
 

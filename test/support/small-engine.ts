@@ -90,6 +90,12 @@ export class SmallEngine {
     return { failed: run.failed };
   }
 
+  /** The same, but rejects where a step fails, with why the first one did. */
+  async finish(program: (register: Register) => Promise<unknown>): Promise<void> {
+    const [error] = (await this.up(program)).failed.values();
+    if (error) throw error;
+  }
+
   /** The first resource that an update would create, update, replace or delete, and how; undefined where there is none. */
   async preview(program: (register: Register) => Promise<unknown>): Promise<string | undefined> {
     const seen = new Set<string>();
