@@ -186,11 +186,11 @@ async function requireClosed(client: Client, { database, owner }: Inputs, admin:
     `SELECT has_database_privilege('public', current_database(), 'CONNECT, TEMPORARY') AS "isOpen"`,
   );
   if (rows[0]?.isOpen !== true) return;
-  const names = [database, owner, admin].map(escapeIdentifier);
   throw new PostgresError(
     "privilege",
     `the database ${database} is open to everybody: it could not be closed, since ${admin} may not act as its owner ${owner}. ` +
-      `Run as a superuser: GRANT ${names[1]} TO ${names[2]}; REVOKE ALL ON DATABASE ${names[0]} FROM PUBLIC; then run the update again.`,
+      `Run as a superuser: GRANT ${escapeIdentifier(owner)} TO ${escapeIdentifier(admin)}; ` +
+      `REVOKE ALL ON DATABASE ${escapeIdentifier(database)} FROM PUBLIC; then run the update again.`,
   );
 }
 

@@ -83,7 +83,7 @@ export interface Retirement {
 
 /**
  * Withdraws a login, or refuses and changes nothing. Only a login that carries `mark` is touched (any, if adopted).
- * It refuses while a consumer reports this generation as current or gives no answer, and while sessions of it begin; then it
+ * It refuses while a consumer reports this generation as current or gives no answer, and while sessions of it begin or are used; then it
  * blocks logins, ends the sessions, tries the old password and sees it refused, and drops the login. What an interrupted
  * call left half done is taken up where it is. An adopted login is blocked, not dropped, since it may own objects.
  *
@@ -208,10 +208,8 @@ async function watchSessions(client: Client, gone: Retired, until: number): Prom
           `Run GRANT ${gone.login} TO ${client.user} WITH INHERIT TRUE, then run the update again.`,
       );
     }
-    const [fresh, used] = [
-      namesOf(sessions.filter(({ isNew }) => isNew)),
-      namesOf(sessions.filter(({ isUsed }) => isUsed)),
-    ];
+    const fresh = namesOf(sessions.filter(({ isNew }) => isNew));
+    const used = namesOf(sessions.filter(({ isUsed }) => isUsed));
     if (fresh !== "" || used !== "") {
       const why = [
         ...(fresh === "" ? [] : [`somebody still logs in with it: ${fresh}`]),

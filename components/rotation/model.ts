@@ -93,7 +93,7 @@ export interface PostgresCredential extends CredentialBase {
   grants: GrantSpec[];
   /** Template with {user}, {password}, {host}, {port}, {database}. */
   url: string;
-  /** How long no new session may begin before a login is withdrawn. */
+  /** How long no session may begin, or be used, before a login is withdrawn. */
   quietMs: number;
   /** Drop owner and database with the stack; else they stay. */
   dropOnDestroy: boolean;
